@@ -52,9 +52,7 @@ class Server:
 class Auth:
     """Request signatures."""
 
-    clock_skew: int = _setting(
-        300, "A signature's date may differ from the clock by so much.", unit="seconds"
-    )
+    clock_skew: int = _setting(300, "A signature's date may differ from the clock by so much.", unit="seconds")
     replay_grace: float = _setting(
         5.0,
         "Distinct requests of one second share a signature when the client doesn't sign a request id; they pass "
@@ -234,9 +232,7 @@ def _parse(raw: object, kind: Any, name: str, choices: tuple[str, ...]) -> Any:
             raise ValueError(raw)
         value = kind(raw)
     except (ValueError, TypeError, KeyError) as e:
-        raise Invalid(
-            f"Setting {name} must be of type {getattr(kind, '__name__', kind)}, got {raw!r}."
-        ) from e
+        raise Invalid(f"Setting {name} must be of type {getattr(kind, '__name__', kind)}, got {raw!r}.") from e
     if choices and value not in choices:
         raise Invalid(f"Setting {name} must be one of {', '.join(choices)}, got {raw!r}.")
     return value
@@ -283,9 +279,7 @@ def load(file: Path | None = None, environ: Mapping[str, str] | None = None) -> 
             else []
         )
         if key not in known[""] or strays:
-            raise Invalid(
-                f"Unknown setting {', '.join(strays) or key}.", remedy="docs/settings.md lists all."
-            )
+            raise Invalid(f"Unknown setting {', '.join(strays) or key}.", remedy="docs/settings.md lists all.")
     top = values.pop("")
     parts = {name: cls(**values.get(name, {})) for name, cls in _tables()}
     return Config(**top, **parts)

@@ -229,9 +229,7 @@ class FaceImage:
 
     def __post_init__(self) -> None:
         if self.pixels.shape != (112, 112, 3) or self.pixels.dtype != np.uint8:
-            raise Invalid(
-                f"A face image is (112, 112, 3) uint8, got {self.pixels.shape} {self.pixels.dtype}."
-            )
+            raise Invalid(f"A face image is (112, 112, 3) uint8, got {self.pixels.shape} {self.pixels.dtype}.")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
