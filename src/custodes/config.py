@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import Field, dataclass, field, fields
+from dataclasses import Field, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
@@ -122,9 +122,7 @@ class Config:
     """The whole configuration; build it with :func:`load`."""
 
     data: Path = _setting(_default_data(), "Folder of database, keys and logs.", unit="path")
-    cache: Path = _setting(
-        Path(platformdirs.user_cache_dir("custodes")), "Folder of converted models.", unit="path"
-    )
+    cache: Path = _setting(Path(platformdirs.user_cache_dir("custodes")), "Folder of converted models.", unit="path")
     database: str = _setting("", "SQLAlchemy URL; empty means SQLite in the data folder.")
     master_key_file: str = _setting(
         "", "File with the 32-byte master key (hex); empty means DATA/keys/master.key.", unit="path"
@@ -146,6 +144,10 @@ class Config:
         """URL that clients use."""
         host = f"[{self.server.host}]" if ":" in self.server.host else self.server.host
         return self.server.endpoint or f"http://{host}:{self.server.port}"
+
+    def at_port(self, port: int) -> Config:
+        """Return the same configuration with the port that was really taken."""
+        return replace(self, server=replace(self.server, port=port))
 
     @property
     def key_path(self) -> Path:
@@ -274,9 +276,7 @@ def load(file: Path | None = None, environ: Mapping[str, str] | None = None) -> 
     known[""] |= set(known)
     for key, value in given.items():
         strays = (
-            [f"[{key}] {k}" for k in value if k not in known[key]]
-            if key in known and isinstance(value, dict)
-            else []
+            [f"[{key}] {k}" for k in value if k not in known[key]] if key in known and isinstance(value, dict) else []
         )
         if key not in known[""] or strays:
             raise Invalid(f"Unknown setting {', '.join(strays) or key}.", remedy="docs/settings.md lists all.")

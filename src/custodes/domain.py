@@ -20,6 +20,7 @@ import numpy.typing as npt
 from custodes.errors import Invalid
 
 __all__ = [
+    "AttributeName",
     "Attributes",
     "BinaryAttribute",
     "Box",
@@ -31,6 +32,7 @@ __all__ = [
     "Landmarks",
     "Pose",
     "Quality",
+    "QualityFilter",
     "QualityReason",
     "Reference",
     "Score",
@@ -115,9 +117,7 @@ class Landmarks:
 
     def __post_init__(self) -> None:
         if self.points.shape != (len(self.names), 2) or self.points.dtype != np.float32:
-            raise Invalid(
-                f"Landmarks are ({len(self.names)}, 2) float32, got {self.points.shape} {self.points.dtype}."
-            )
+            raise Invalid(f"Landmarks are ({len(self.names)}, 2) float32, got {self.points.shape} {self.points.dtype}.")
         if not np.isfinite(self.points).all():
             raise Invalid("Landmarks must be finite.")
 
@@ -164,6 +164,46 @@ class QualityReason(StrEnum):
     LOW_CONFIDENCE = "LOW_CONFIDENCE"
     SMALL_BOUNDING_BOX = "SMALL_BOUNDING_BOX"
     LOW_FACE_QUALITY = "LOW_FACE_QUALITY"
+
+
+class QualityFilter(StrEnum):
+    """How good a face must be to be used; the values are Rekognition's own. AUTO is Custodes' own bar."""
+
+    NONE = "NONE"
+    AUTO = "AUTO"
+    LOW = "LOW"
+    MEDIUM = "MEDIUM"
+    HIGH = "HIGH"
+
+
+class AttributeName(StrEnum):
+    """What can be asked of a face's looks; the values are Rekognition's own. ``docs/attributes.md`` says why others
+    are missing."""
+
+    AGE_RANGE = "AGE_RANGE"
+    EMOTIONS = "EMOTIONS"
+    EYES_OPEN = "EYES_OPEN"
+    GENDER = "GENDER"
+    MOUTH_OPEN = "MOUTH_OPEN"
+    SMILE = "SMILE"
+
+
+@dataclass(frozen=True, slots=True)
+class AttributeSet:
+    """What to find out of each face, beyond where it is.
+
+    Attributes:
+        names: attributes; those that are switched off or that no model does come out as None.
+        landmarks: whether to report all landmarks rather than five.
+    """
+
+    names: frozenset[AttributeName] = frozenset()
+    landmarks: bool = False
+
+    @classmethod
+    def all(cls) -> AttributeSet:
+        """Return everything that can be asked."""
+        return cls(frozenset(AttributeName), landmarks=True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,10 @@ found and, where there is one, what to do; it never carries a face, a name or a 
 
 from __future__ import annotations
 
+from enum import StrEnum
+
 __all__ = [
+    "Code",
     "Conflict",
     "CustodesError",
     "Denied",
@@ -20,6 +23,31 @@ __all__ = [
     "TooLarge",
     "Unavailable",
 ]
+
+
+class Code(StrEnum):
+    """Causes that a wire words in its own way; an error without one is worded by its kind.
+
+    A code narrows a kind and never crosses it: the comment says which kind raises it.
+    """
+
+    COLLECTION_MISSING = "collection-missing"  # NotFound
+    SUBJECT_MISSING = "subject-missing"  # NotFound
+    FACE_MISSING = "face-missing"  # NotFound: a reference id that the collection doesn't hold
+    COLLECTION_EXISTS = "collection-exists"  # Conflict
+    SUBJECT_EXISTS = "subject-exists"  # Conflict
+    TOKEN_MISMATCH = "token-mismatch"  # noqa: S105 (Conflict: an idempotency token with another request)
+    IMAGE_FORMAT = "image-format"  # InvalidImage: not JPEG or PNG, or damaged
+    IMAGE_TOO_SMALL = "image-too-small"  # InvalidImage: a side is shorter than the limit
+    IMAGE_BYTES = "image-bytes"  # TooLarge: the encoded image
+    IMAGE_PIXELS = "image-pixels"  # TooLarge: the decoded image
+    BODY_BYTES = "body-bytes"  # TooLarge: the request's body
+    NO_FACE = "no-face"  # Invalid: an image in which a face is needed shows none
+    PAGE_TOKEN = "page-token"  # noqa: S105 (Invalid: a token to the next page that was not made here)
+    S3 = "s3"  # Invalid or Unavailable: the object in a bucket can't be read
+    QUOTA = "quota"  # Conflict: a collection or a subject holds as many as it may
+    OVERLOAD = "overload"  # Throttled: too many requests wait
+    NOT_OFFERED = "not-offered"  # Unavailable: this build doesn't do it, whatever the parameters
 
 
 class CustodesError(Exception):

@@ -1,0 +1,376 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One function per Rekognition operation: checked parameters in, the response's members out.
+
+What the service model doesn't say is said here: defaults, either-or, and the words. Defaults are those of the API
+reference. Operations that are not in ``OFFERED`` are answered by :func:`refuse`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from custodes.api.aws import wire
+from custodes.api.aws.pages import Pages
+from custodes.app import App
+from custodes.domain import QualityFilter
+from custodes.errors import Code, Invalid, NotFound, Unavailable
+from custodes.gallery import Once
+from custodes.operations.buckets import BucketObject
+from custodes.operations.images import ImageSource
+
+__all__ = ["OFFERED", "WITH_IMAGE", "Context", "refuse"]
+
+Params = Mapping[str, Any]
+Result = dict[str, Any]
+
+_PAGE = 1000
+_MAX_FACES = 4096
+_MAX_USERS = 500
+_MATCH_THRESHOLD = 80.0
+_ASSOCIATE_THRESHOLD = 75.0
+_ARN = re.compile(r"(?:arn:)?aws[a-z-]*:rekognition:([a-z0-9-]+):([0-9]{12}):collection/([a-zA-Z0-9_.\-]+)")
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What a handler works on."""
+
+    app: App
+    pages: Pages
+
+    def arn(self, collection: str) -> str:
+        """Return a collection's name in AWS's form, without the leading ``arn:``."""
+        server = self.app.config.server
+        return f"aws:rekognition:{server.region}:{server.account}:collection/{collection}"
+
+    def collection_of(self, arn: str) -> str:
+        """Return the collection that an ARN names.
+
+        Raises:
+            NotFound: if it names something else.
+        """
+        server = self.app.config.server
+        found = _ARN.fullmatch(arn)
+        if not found or found[1] != server.region or found[2] != server.account:
+            raise NotFound("The resource ARN names nothing of this server.")
+        return found[3]
+
+
+def _image(image: Params) -> ImageSource:
+    """Return where an ``Image`` is.
+
+    Raises:
+        Invalid: unless it has either bytes or an object.
+    """
+    data, item = image.get("Bytes"), image.get("S3Object")
+    if (data is None) == (item is None):
+        raise Invalid("Request has invalid parameters. An image has either Bytes or S3Object.")
+    if data is not None:
+        return bytes(data)
+    assert item is not None
+    if "Bucket" not in item or "Name" not in item:
+        raise Invalid("Request has invalid parameters. An S3Object has Bucket and Name.")
+    return BucketObject(item["Bucket"], item["Name"], item.get("Version"))
+
+
+def _quality(p: Params, default: QualityFilter) -> QualityFilter:
+    return QualityFilter(p.get("QualityFilter", default))
+
+
+def _once(operation: str, p: Params) -> Once | None:
+    token = p.get("ClientRequestToken")
+    if token is None:
+        return None
+    rest = {k: v for k, v in p.items() if k != "ClientRequestToken"}
+    return Once(operation, token, orjson.dumps(rest, option=orjson.OPT_SORT_KEYS))
+
+
+def _page(result: Result, pages: Pages, scope: str, position: int | None) -> Result:
+    if position is not None:
+        result["NextToken"] = pages.write(scope, position)
+    return result
+
+
+# --- Images ---------------------------------------------------------------------------------------------------
+
+
+def _detect_faces(x: Context, p: Params) -> Result:
+    done = x.app.faces.detect(_image(p["Image"]), wire.attributes(p.get("Attributes", ())))
+    return {"FaceDetails": [wire.face_detail(f, done.size) for f in done.faces]}
+
+
+def _compare_faces(x: Context, p: Params) -> Result:
+    done = x.app.faces.compare(
+        _image(p["SourceImage"]),
+        _image(p["TargetImage"]),
+        threshold=p.get("SimilarityThreshold", _MATCH_THRESHOLD),
+        quality=_quality(p, QualityFilter.NONE),
+    )
+    return {
+        "SourceImageFace": {
+            "BoundingBox": wire.bounding_box(done.source.box, done.source_size),
+            "Confidence": done.source.confidence,
+        },
+        "FaceMatches": [
+            {"Similarity": s.similarity, "Face": wire.compared_face(f, done.target_size)} for f, s in done.matches
+        ],
+        "UnmatchedFaces": [wire.compared_face(f, done.target_size) for f in done.unmatched],
+    }
+
+
+# --- Collections ----------------------------------------------------------------------------------------------
+
+
+def _create_collection(x: Context, p: Params) -> Result:
+    made = x.app.collections.create(p["CollectionId"], p.get("Tags", {}))
+    return {"StatusCode": 200, "CollectionArn": x.arn(made.name), "FaceModelVersion": made.pack_version}
+
+
+def _describe_collection(x: Context, p: Params) -> Result:
+    found = x.app.collections.describe(p["CollectionId"])
+    return {
+        "FaceCount": found.face_count,
+        "FaceModelVersion": found.pack_version,
+        "CollectionARN": f"arn:{x.arn(found.name)}",
+        "CreationTimestamp": found.created_at,
+        "UserCount": found.subject_count,
+    }
+
+
+def _list_collections(x: Context, p: Params) -> Result:
+    after = x.pages.read("ListCollections", p.get("NextToken"))
+    found, position = x.app.collections.list(after=after, limit=p.get("MaxResults") or _PAGE)
+    result = {"CollectionIds": [c.name for c in found], "FaceModelVersions": [c.pack_version for c in found]}
+    return _page(result, x.pages, "ListCollections", position)
+
+
+def _delete_collection(x: Context, p: Params) -> Result:
+    x.app.collections.delete(p["CollectionId"])
+    return {"StatusCode": 200}
+
+
+def _tag_resource(x: Context, p: Params) -> Result:
+    x.app.collections.tag(x.collection_of(p["ResourceArn"]), p["Tags"])
+    return {}
+
+
+def _untag_resource(x: Context, p: Params) -> Result:
+    x.app.collections.untag(x.collection_of(p["ResourceArn"]), p["TagKeys"])
+    return {}
+
+
+def _list_tags_for_resource(x: Context, p: Params) -> Result:
+    return {"Tags": x.app.collections.tags(x.collection_of(p["ResourceArn"]))}
+
+
+# --- Faces in collections -------------------------------------------------------------------------------------
+
+
+def _index_faces(x: Context, p: Params) -> Result:
+    done = x.app.faces.index(
+        p["CollectionId"],
+        _image(p["Image"]),
+        external_image_id=p.get("ExternalImageId"),
+        attributes=wire.attributes(p.get("DetectionAttributes", ())),
+        max_faces=p.get("MaxFaces"),
+        quality=_quality(p, QualityFilter.AUTO),
+    )
+    return {
+        "FaceRecords": [{"Face": wire.face(r), "FaceDetail": wire.face_detail(f, done.size)} for r, f in done.enrolled],
+        "FaceModelVersion": done.pack_version,
+        "UnindexedFaces": [
+            {"Reasons": [r.value for r in s.reasons], "FaceDetail": wire.face_detail(s.face, done.size)}
+            for s in done.skipped
+        ],
+    }
+
+
+def _list_faces(x: Context, p: Params) -> Result:
+    name = p["CollectionId"]
+    scope = f"ListFaces/{name}"
+    version, found, position = x.app.faces.list(
+        name,
+        after=x.pages.read(scope, p.get("NextToken")),
+        limit=p.get("MaxResults") or _PAGE,
+        user=p.get("UserId"),
+        ids=p.get("FaceIds"),
+    )
+    return _page({"Faces": [wire.face(r) for r in found], "FaceModelVersion": version}, x.pages, scope, position)
+
+
+def _delete_faces(x: Context, p: Params) -> Result:
+    done = x.app.faces.delete(p["CollectionId"], p["FaceIds"])
+    failed: list[Result] = [{"FaceId": i, "Reasons": ["FACE_NOT_FOUND"]} for i in done.unknown]
+    failed += [{"FaceId": i, "UserId": u, "Reasons": ["ASSOCIATED_TO_AN_EXISTING_USER"]} for i, u in done.tied]
+    return {"DeletedFaces": list(done.deleted), "UnsuccessfulFaceDeletions": failed}
+
+
+def _search_faces(x: Context, p: Params) -> Result:
+    done = x.app.faces.search(
+        p["CollectionId"],
+        p["FaceId"],
+        limit=p.get("MaxFaces", _MAX_FACES),
+        threshold=p.get("FaceMatchThreshold", _MATCH_THRESHOLD),
+    )
+    return {
+        "SearchedFaceId": p["FaceId"],
+        "FaceMatches": [wire.face_match(c) for c in done.candidates],
+        "FaceModelVersion": done.pack_version,
+    }
+
+
+def _search_faces_by_image(x: Context, p: Params) -> Result:
+    done = x.app.faces.search_by_image(
+        p["CollectionId"],
+        _image(p["Image"]),
+        limit=p.get("MaxFaces", _MAX_FACES),
+        threshold=p.get("FaceMatchThreshold", _MATCH_THRESHOLD),
+        quality=_quality(p, QualityFilter.NONE),
+    )
+    return {
+        "SearchedFaceBoundingBox": wire.bounding_box(done.probe.box, done.size),
+        "SearchedFaceConfidence": done.probe.confidence,
+        "FaceMatches": [wire.face_match(c) for c in done.candidates],
+        "FaceModelVersion": done.pack_version,
+    }
+
+
+# --- Users ----------------------------------------------------------------------------------------------------
+
+
+def _create_user(x: Context, p: Params) -> Result:
+    x.app.subjects.create(p["CollectionId"], p["UserId"], _once("CreateUser", p))
+    return {}
+
+
+def _delete_user(x: Context, p: Params) -> Result:
+    x.app.subjects.delete(p["CollectionId"], p["UserId"], _once("DeleteUser", p))
+    return {}
+
+
+def _list_users(x: Context, p: Params) -> Result:
+    name = p["CollectionId"]
+    scope = f"ListUsers/{name}"
+    found, position = x.app.subjects.list(
+        name, after=x.pages.read(scope, p.get("NextToken")), limit=p.get("MaxResults", _MAX_USERS)
+    )
+    return _page({"Users": [wire.user(s) for s in found]}, x.pages, scope, position)
+
+
+def _associate_faces(x: Context, p: Params) -> Result:
+    done = x.app.subjects.associate(
+        p["CollectionId"],
+        p["UserId"],
+        p["FaceIds"],
+        threshold=p.get("UserMatchThreshold", _ASSOCIATE_THRESHOLD),
+        once=_once("AssociateFaces", p),
+    )
+    failed: list[Result] = [{"FaceId": i, "Reasons": ["FACE_NOT_FOUND"]} for i in done.unknown]
+    failed += [{"FaceId": i, "UserId": u, "Reasons": ["ASSOCIATED_TO_A_DIFFERENT_USER"]} for i, u in done.elsewhere]
+    failed += [{"FaceId": i, "Confidence": s, "Reasons": ["LOW_MATCH_CONFIDENCE"]} for i, s in done.unlike]
+    failed += [{"FaceId": i, "Reasons": []} for i in done.surplus]
+    return {
+        "AssociatedFaces": [{"FaceId": i} for i in done.associated],
+        "UnsuccessfulFaceAssociations": failed,
+        "UserStatus": done.status.value,
+    }
+
+
+def _disassociate_faces(x: Context, p: Params) -> Result:
+    done = x.app.subjects.disassociate(p["CollectionId"], p["UserId"], p["FaceIds"], _once("DisassociateFaces", p))
+    failed: list[Result] = [{"FaceId": i, "Reasons": ["FACE_NOT_FOUND"]} for i in done.unknown]
+    failed += [{"FaceId": i, "UserId": u, "Reasons": ["ASSOCIATED_TO_A_DIFFERENT_USER"]} for i, u in done.elsewhere]
+    return {
+        "DisassociatedFaces": [{"FaceId": i} for i in done.disassociated],
+        "UnsuccessfulFaceDisassociations": failed,
+        "UserStatus": done.status.value,
+    }
+
+
+def _search_users(x: Context, p: Params) -> Result:
+    name, face_id, user_id = p["CollectionId"], p.get("FaceId"), p.get("UserId")
+    limit, threshold = p.get("MaxUsers", _MAX_USERS), p.get("UserMatchThreshold", _MATCH_THRESHOLD)
+    if (face_id is None) == (user_id is None):
+        raise Invalid("Request has invalid parameters. Either FaceId or UserId must be given.")
+    if face_id is not None:
+        done = x.app.subjects.search_by_face(name, face_id, limit=limit, threshold=threshold)
+        searched: Result = {"SearchedFace": {"FaceId": face_id}}
+    else:
+        assert user_id is not None
+        done = x.app.subjects.search_by_subject(name, user_id, limit=limit, threshold=threshold)
+        searched = {"SearchedUser": {"UserId": user_id}}
+    matches = [wire.user_match(c) for c in done.candidates]
+    return {"UserMatches": matches, "FaceModelVersion": done.pack_version, **searched}
+
+
+def _search_users_by_image(x: Context, p: Params) -> Result:
+    done = x.app.subjects.search_by_image(
+        p["CollectionId"],
+        _image(p["Image"]),
+        limit=p.get("MaxUsers", _MAX_USERS),
+        threshold=p.get("UserMatchThreshold", _MATCH_THRESHOLD),
+        quality=_quality(p, QualityFilter.NONE),
+    )
+    result: Result = {
+        "UserMatches": [wire.user_match(c) for c in done.candidates],
+        "FaceModelVersion": done.pack_version,
+        "UnsearchedFaces": [
+            {
+                "FaceDetails": wire.face_detail(f, done.size),
+                "Reasons": (["FACE_NOT_LARGEST"] if smaller else []) + [r.value for r in reasons],
+            }
+            for f, reasons, smaller in done.unsearched
+        ],
+    }
+    if done.probe:
+        result["SearchedFace"] = {"FaceDetail": wire.face_detail(done.probe, done.size)}
+    return result
+
+
+Handler = Callable[[Context, Params], Result]
+
+OFFERED: Mapping[str, Handler] = {
+    "DetectFaces": _detect_faces,
+    "CompareFaces": _compare_faces,
+    "CreateCollection": _create_collection,
+    "DescribeCollection": _describe_collection,
+    "ListCollections": _list_collections,
+    "DeleteCollection": _delete_collection,
+    "TagResource": _tag_resource,
+    "UntagResource": _untag_resource,
+    "ListTagsForResource": _list_tags_for_resource,
+    "IndexFaces": _index_faces,
+    "ListFaces": _list_faces,
+    "DeleteFaces": _delete_faces,
+    "SearchFaces": _search_faces,
+    "SearchFacesByImage": _search_faces_by_image,
+    "CreateUser": _create_user,
+    "DeleteUser": _delete_user,
+    "ListUsers": _list_users,
+    "AssociateFaces": _associate_faces,
+    "DisassociateFaces": _disassociate_faces,
+    "SearchUsers": _search_users,
+    "SearchUsersByImage": _search_users_by_image,
+}
+"""The operations that are done here."""
+
+WITH_IMAGE = frozenset({"DetectFaces", "CompareFaces", "IndexFaces", "SearchFacesByImage", "SearchUsersByImage"})
+"""Those that run the models, and wait for an inference thread."""
+
+
+def refuse(operation: str) -> Handler:
+    """Return the handler of an operation of the service that is not done here; it always raises Unavailable."""
+
+    def handler(_: Context, __: Params) -> Result:
+        raise Unavailable(
+            f"Custodes does not offer {operation}.",
+            remedy="docs/compatibility.md lists what it does.",
+            code=Code.NOT_OFFERED,
+        )
+
+    return handler

@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``custodes pack``: model packs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from custodes.cli.output import Json, configuration, console, print_json, print_table
+from custodes.operations.packs import Manifest, PackOperations
+
+__all__ = ["program"]
+
+program = typer.Typer(help="Model packs.", no_args_is_help=True)
+
+PackId = Annotated[str | None, typer.Argument(help="The pack; the configured one if omitted.")]
+
+
+def _operations() -> tuple[PackOperations, str]:
+    config = configuration()
+    return PackOperations(config), config.vision.pack
+
+
+def _told(manifest: Manifest) -> dict[str, object]:
+    return {
+        "id": manifest.id,
+        "version": manifest.version,
+        "licence": manifest.licence,
+        "models": [m.role for m in manifest.models],
+        "description": manifest.description,
+    }
+
+
+@program.command("list")
+def list_packs(as_json: Json = False) -> None:
+    """List the model packs."""
+    operations, current = _operations()
+    rows = [_told(m) for m in operations.list()]
+    if as_json:
+        print_json(rows)
+        return
+    print_table(
+        ("", "Pack", "Version", "Licence", "Models", "Description"),
+        [
+            (
+                "*" if r["id"] == current else "",
+                r["id"],
+                r["version"],
+                r["licence"],
+                ", ".join(m.role for m in x.models),
+                r["description"],
+            )
+            for r, x in zip(rows, operations.list(), strict=True)
+        ],
+    )
+
+
+@program.command()
+def verify(pack: PackId = None, as_json: Json = False) -> None:
+    """Check every network of a pack against its manifest."""
+    operations, current = _operations()
+    checks = operations.verify(pack or current)
+    rows = [{"role": c.role, "state": c.state, "detail": c.detail} for c in checks]
+    print_json(rows) if as_json else print_table(("Role", "State", "Detail"), [tuple(r.values()) for r in rows])
+    if any(c.state == "failed" for c in checks):
+        raise typer.Exit(1)
+
+
+@program.command()
+def bench(pack: PackId = None, as_json: Json = False) -> None:
+    """Time every network of a pack on this machine."""
+    operations, current = _operations()
+    rows = [
+        {"role": t.role, "shape": "x".join(map(str, t.shape)), "ms": round(t.ms, 2)}
+        for t in operations.bench(pack or current)
+    ]
+    print_json(rows) if as_json else print_table(("Role", "Input", "ms"), [tuple(r.values()) for r in rows])
+
+
+@program.command()
+def add(folder: Path, as_json: Json = False) -> None:
+    """Check a model pack and copy it into the data folder; docs/models.md says what a pack is."""
+    operations, _ = _operations()
+    told = _told(operations.add(folder))
+    print_json(told) if as_json else console.print(f"Pack {told['id']} is added.", highlight=False)

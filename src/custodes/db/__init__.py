@@ -1,0 +1,9 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One database: engine, transactions, migrations, and the vault that encrypts what rests in it."""
+
+from __future__ import annotations
+
+from custodes.db.engine import Database, metadata
+from custodes.db.vault import Sealed, Vault
+
+__all__ = ["Database", "Sealed", "Vault", "metadata"]

@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Access keys, collections, references, subjects."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0001"
+down_revision = None
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    big = sa.BigInteger().with_variant(sa.Integer, "sqlite")
+    op.create_table(
+        "access_keys",
+        sa.Column("access_key_id", sa.Text, primary_key=True),
+        sa.Column("secret", sa.LargeBinary, nullable=False),
+        sa.Column("secret_key", sa.LargeBinary, nullable=False),
+        sa.Column("label", sa.Text, nullable=False),
+        sa.Column("created_at", sa.Double, nullable=False),
+        sa.Column("revoked_at", sa.Double),
+    )
+    op.create_table(
+        "collections",
+        sa.Column("id", big, primary_key=True, autoincrement=True),
+        sa.Column("name", sa.Text, nullable=False),
+        sa.Column("pack", sa.Text, nullable=False),
+        sa.Column("pack_version", sa.Text, nullable=False),
+        sa.Column("dimension", sa.Integer, nullable=False),
+        sa.Column("created_at", sa.Double, nullable=False),
+        sa.Column("change", big, nullable=False),
+        sa.Column("pruned", big, nullable=False),
+        sa.Column("face_count", big, nullable=False),
+        sa.Column("subject_count", big, nullable=False),
+        sa.UniqueConstraint("name", name="uq_collections_name"),
+        sqlite_autoincrement=True,
+    )
+    op.create_table(
+        "tags",
+        sa.Column(
+            "collection_id",
+            big,
+            sa.ForeignKey("collections.id", ondelete="CASCADE", name="fk_tags_collection_id"),
+            primary_key=True,
+        ),
+        sa.Column("key", sa.Text, primary_key=True),
+        sa.Column("value", sa.Text, nullable=False),
+    )
+    op.create_table(
+        "subjects",
+        sa.Column("id", big, primary_key=True, autoincrement=True),
+        sa.Column(
+            "collection_id",
+            big,
+            sa.ForeignKey("collections.id", ondelete="CASCADE", name="fk_subjects_collection_id"),
+            nullable=False,
+        ),
+        sa.Column("subject_id", sa.Text, nullable=False),
+        sa.Column("created_at", sa.Double, nullable=False),
+        sa.Column("face_count", sa.Integer, nullable=False),
+        sa.Column("change", big, nullable=False),
+        sa.Column("template", sa.LargeBinary),
+        sa.Column("template_key", sa.LargeBinary),
+        sa.UniqueConstraint("collection_id", "subject_id", name="uq_subjects_collection_id_subject_id"),
+        sqlite_autoincrement=True,
+    )
+    op.create_index("ix_subjects_collection_id_change", "subjects", ["collection_id", "change"])
+    op.create_table(
+        "references",
+        sa.Column("id", big, primary_key=True, autoincrement=True),
+        sa.Column(
+            "collection_id",
+            big,
+            sa.ForeignKey("collections.id", ondelete="CASCADE", name="fk_references_collection_id"),
+            nullable=False,
+        ),
+        sa.Column("reference_id", sa.LargeBinary, nullable=False),
+        sa.Column("image_id", sa.LargeBinary, nullable=False),
+        sa.Column("external_image_id", sa.Text),
+        sa.Column("left", sa.Double, nullable=False),
+        sa.Column("top", sa.Double, nullable=False),
+        sa.Column("width", sa.Double, nullable=False),
+        sa.Column("height", sa.Double, nullable=False),
+        sa.Column("image_width", sa.Integer, nullable=False),
+        sa.Column("image_height", sa.Integer, nullable=False),
+        sa.Column("confidence", sa.Double, nullable=False),
+        sa.Column("subject", big, sa.ForeignKey("subjects.id", ondelete="SET NULL", name="fk_references_subject")),
+        sa.Column("change", big, nullable=False),
+        sa.Column("template", sa.LargeBinary, nullable=False),
+        sa.Column("template_key", sa.LargeBinary, nullable=False),
+        sa.UniqueConstraint("collection_id", "reference_id", name="uq_references_collection_id_reference_id"),
+        sqlite_autoincrement=True,
+    )
+    op.create_index("ix_references_collection_id_change", "references", ["collection_id", "change"])
+    op.create_index("ix_references_collection_id_image_id", "references", ["collection_id", "image_id"])
+    op.create_index("ix_references_subject", "references", ["subject"])
+    op.create_table(
+        "removals",
+        sa.Column(
+            "collection_id",
+            big,
+            sa.ForeignKey("collections.id", ondelete="CASCADE", name="fk_removals_collection_id"),
+            primary_key=True,
+        ),
+        sa.Column("change", big, primary_key=True),
+        sa.Column("kind", sa.Text, primary_key=True),
+        sa.Column("row", big, primary_key=True),
+        sa.Column("removed_at", sa.Double, nullable=False),
+    )
+    op.create_table(
+        "request_tokens",
+        sa.Column("operation", sa.Text, primary_key=True),
+        sa.Column("token", sa.Text, primary_key=True),
+        sa.Column("digest", sa.LargeBinary, nullable=False),
+        sa.Column("response", sa.LargeBinary, nullable=False),
+        sa.Column("response_key", sa.LargeBinary, nullable=False),
+        sa.Column("created_at", sa.Double, nullable=False),
+    )
+    op.create_index("ix_request_tokens_created_at", "request_tokens", ["created_at"])

@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Collections and their tags."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+
+import sqlalchemy as sa
+
+from custodes.db import Database
+from custodes.errors import Code, Conflict
+from custodes.gallery.rows import Collection, find_collection, lock_collection, to_collection
+from custodes.gallery.schema import collections, references, removals, subjects, tags
+
+__all__ = ["SCRUBBED", "Collections"]
+
+_MAX_TAGS = 200
+
+SCRUBBED = (references.name, subjects.name, collections.name, tags.name)
+"""Tables from whose files deleted rows are scrubbed."""
+
+
+class Collections:
+    """The store of collections."""
+
+    def __init__(self, database: Database, *, clock: Callable[[], float] = time.time) -> None:
+        self._db = database
+        self._clock = clock
+
+    def create(
+        self, name: str, *, pack: str, pack_version: str, dimension: int, labels: Mapping[str, str]
+    ) -> Collection:
+        """Create a collection pinned to a model pack.
+
+        Raises:
+            Conflict: if the name is taken, or there are more than 200 tags.
+        """
+        try:
+            with self._db.transaction() as c:
+                row = c.execute(
+                    sa.insert(collections)
+                    .values(
+                        name=name,
+                        pack=pack,
+                        pack_version=pack_version,
+                        dimension=dimension,
+                        created_at=self._clock(),
+                        change=0,
+                        pruned=0,
+                        face_count=0,
+                        subject_count=0,
+                    )
+                    .returning(collections)
+                ).one()
+                collection = to_collection(row)
+                self._tag(c, collection, labels)
+        except sa.exc.IntegrityError as e:
+            raise Conflict(f"The collection id: {name} already exists", code=Code.COLLECTION_EXISTS) from e
+        return collection
+
+    def get(self, name: str) -> Collection:
+        """Read a collection.
+
+        Raises:
+            NotFound: if there is none of that name.
+        """
+        with self._db.read() as c:
+            return find_collection(c, name)
+
+    def list(self, *, after: int, limit: int) -> tuple[tuple[Collection, ...], int | None]:
+        """Read a page of collections in the order of creation, and the position to go on from (None at the end)."""
+        with self._db.read() as c:
+            query = sa.select(collections).where(collections.c.id > after).order_by(collections.c.id)
+            rows = c.execute(query.limit(limit + 1)).all()
+        return tuple(to_collection(r) for r in rows[:limit]), rows[limit - 1].id if len(rows) > limit else None
+
+    def delete(self, name: str) -> Collection:
+        """Delete a collection with everything in it, from the files too.
+
+        Raises:
+            NotFound: if there is none of that name.
+        """
+        with self._db.transaction() as c:
+            collection = lock_collection(c, name)
+            for table in (references, subjects, removals, tags):
+                c.execute(sa.delete(table).where(table.c.collection_id == collection.row))
+            c.execute(sa.delete(collections).where(collections.c.id == collection.row))
+        self._db.scrub(SCRUBBED)
+        return collection
+
+    def tags(self, name: str) -> dict[str, str]:
+        """Read a collection's tags.
+
+        Raises:
+            NotFound: if there is no such collection.
+        """
+        with self._db.read() as c:
+            row = find_collection(c, name).row
+            found = c.execute(sa.select(tags.c.key, tags.c.value).where(tags.c.collection_id == row))
+            return dict(found.tuples().all())
+
+    def tag(self, name: str, labels: Mapping[str, str]) -> None:
+        """Add tags or change their values.
+
+        Raises:
+            NotFound: if there is no such collection.
+            Conflict: if it would have more than 200 tags.
+        """
+        with self._db.transaction() as c:
+            self._tag(c, lock_collection(c, name), labels)
+
+    def untag(self, name: str, keys: Iterable[str]) -> None:
+        """Remove tags; keys that aren't there are passed over.
+
+        Raises:
+            NotFound: if there is no such collection.
+        """
+        with self._db.transaction() as c:
+            row = lock_collection(c, name).row
+            c.execute(sa.delete(tags).where(tags.c.collection_id == row, tags.c.key.in_(list(keys))))
+
+    @staticmethod
+    def _tag(c: sa.Connection, collection: Collection, labels: Mapping[str, str]) -> None:
+        if not labels:
+            return
+        c.execute(sa.delete(tags).where(tags.c.collection_id == collection.row, tags.c.key.in_(list(labels))))
+        c.execute(
+            sa.insert(tags),
+            [{"collection_id": collection.row, "key": k, "value": v} for k, v in labels.items()],
+        )
+        count = c.execute(
+            sa.select(sa.func.count()).select_from(tags).where(tags.c.collection_id == collection.row)
+        ).scalar_one()
+        if count > _MAX_TAGS:
+            raise Conflict(f"A collection has at most {_MAX_TAGS} tags, this would be {count}.", code=Code.QUOTA)

@@ -1,0 +1,340 @@
+# SPDX-License-Identifier: Apache-2.0
+"""References: enrolling, listing, deleting and searching faces.
+
+A search reads one snapshot of the store: the collection's change number, the candidates' templates for the exact
+re-ranking, and what is told of them. Templates are read for the few candidates of a search alone; whole galleries
+are in memory only as the index's codes.
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import sqlalchemy as sa
+
+from custodes.db import Database, Vault
+from custodes.domain import Box, ImageSize, Reference, Template
+from custodes.errors import Code, Conflict, Invalid, NotFound
+from custodes.gallery.cache import FACES, IndexCache
+from custodes.gallery.collections import SCRUBBED
+from custodes.gallery.rows import (
+    REFERENCE_COLUMNS,
+    Collection,
+    find_collection,
+    lock_collection,
+    parse_id,
+    subject_row,
+    to_reference,
+)
+from custodes.gallery.schema import collections, references, removals, subjects
+from custodes.gallery.search import exact_search
+
+__all__ = ["Deletion", "NewReference", "References"]
+
+_IN = 20_000
+_SAME_FACE = 0.8  # overlap (intersection over union) above which two boxes of one image are one face
+_PRUNE_AFTER = 3600.0  # seconds for which removals are listed; an index that slept longer is built anew
+
+_WITH_SUBJECT = (
+    sa.select(*REFERENCE_COLUMNS, subjects.c.subject_id)
+    .select_from(references)
+    .outerjoin(subjects, references.c.subject == subjects.c.id)
+)
+
+
+@dataclass(frozen=True, slots=True)
+class NewReference:
+    """A face to be enrolled."""
+
+    box: Box
+    confidence: float
+    template: Template
+
+
+@dataclass(frozen=True, slots=True)
+class Deletion:
+    """What became of a request to delete references: ids gone, unknown, and tied to a subject (id, subject)."""
+
+    deleted: tuple[str, ...]
+    unknown: tuple[str, ...]
+    tied: tuple[tuple[str, str], ...]
+
+
+def _overlap(a: Box, b: Box) -> float:
+    width = min(a.right, b.right) - max(a.left, b.left)
+    height = min(a.bottom, b.bottom) - max(a.top, b.top)
+    shared = max(width, 0.0) * max(height, 0.0)
+    return shared / (a.area + b.area - shared)
+
+
+class References:
+    """The store of references."""
+
+    def __init__(
+        self,
+        database: Database,
+        vault: Vault,
+        cache: IndexCache,
+        *,
+        max_faces: int,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._db = database
+        self._vault = vault
+        self._cache = cache
+        self._max_faces = max_faces
+        self._clock = clock
+
+    def enrol(
+        self,
+        name: str,
+        faces: Sequence[NewReference],
+        *,
+        image_id: bytes,
+        external_image_id: str | None,
+        image_size: ImageSize,
+    ) -> tuple[Reference, ...]:
+        """Store the faces of one image, all or none, and return their references in the same order.
+
+        A face of the same image under the same external id that is enrolled already is not stored again.
+
+        Args:
+            name: the collection.
+            faces: what to store.
+            image_id: 16 bytes that stand for the image's content.
+            external_image_id: the caller's label of the image.
+            image_size: frame of the boxes.
+
+        Raises:
+            NotFound: if there is no such collection.
+            Invalid: if a template is of another pack than the collection.
+            Conflict: if the collection is full (code ``quota``).
+        """
+        with self._db.transaction() as c:
+            collection = lock_collection(c, name)
+            known = self._enrolled(c, collection, image_id, external_image_id)
+            result: list[Reference] = []
+            rows: list[dict[str, Any]] = []
+            for face in faces:
+                twin = next((r for r in known if _overlap(r.box, face.box) > _SAME_FACE), None)
+                if twin is None:
+                    row = self._new_row(collection, face, image_id, external_image_id, image_size)
+                    rows.append(row)
+                    twin = to_reference(row, collection.pack_version, None)
+                result.append(twin)
+            if collection.face_count + len(rows) > self._max_faces:
+                raise Conflict(f"A collection has at most {self._max_faces} faces.", code=Code.QUOTA)
+            if rows:
+                c.execute(sa.insert(references), rows)
+                self._count(c, collection, len(rows))
+        return tuple(result)
+
+    def _enrolled(
+        self, c: sa.Connection, collection: Collection, image_id: bytes, external_image_id: str | None
+    ) -> list[Reference]:
+        if external_image_id is None:
+            return []
+        query = _WITH_SUBJECT.where(
+            references.c.collection_id == collection.row,
+            references.c.image_id == image_id,
+            references.c.external_image_id == external_image_id,
+        )
+        return [to_reference(r, collection.pack_version, r.subject_id) for r in c.execute(query)]
+
+    def has_image(self, name: str, image_id: bytes, external_image_id: str) -> bool:
+        """Tell whether a face of an image is enrolled under a label.
+
+        Raises:
+            NotFound: if there is no such collection.
+        """
+        with self._db.read() as c:
+            return bool(self._enrolled(c, find_collection(c, name), image_id, external_image_id))
+
+    def _new_row(
+        self,
+        collection: Collection,
+        face: NewReference,
+        image_id: bytes,
+        external_image_id: str | None,
+        image_size: ImageSize,
+    ) -> dict[str, Any]:
+        if face.template.pack != collection.pack or len(face.template.vector) != collection.dimension:
+            raise Invalid(f"The collection holds templates of pack {collection.pack}, not {face.template.pack}.")
+        reference_id = uuid.uuid4().bytes
+        sealed = self._vault.seal(face.template.vector.astype("<f4").tobytes(), reference_id)
+        return {
+            "collection_id": collection.row,
+            "reference_id": reference_id,
+            "image_id": image_id,
+            "external_image_id": external_image_id,
+            "left": face.box.left,
+            "top": face.box.top,
+            "width": face.box.width,
+            "height": face.box.height,
+            "image_width": image_size.width,
+            "image_height": image_size.height,
+            "confidence": face.confidence,
+            "change": collection.change,
+            "template": sealed.ciphertext,
+            "template_key": sealed.wrapped_key,
+        }
+
+    @staticmethod
+    def _count(c: sa.Connection, collection: Collection, more: int) -> None:
+        c.execute(
+            sa.update(collections)
+            .where(collections.c.id == collection.row)
+            .values(face_count=collections.c.face_count + more)
+        )
+
+    def list(
+        self,
+        name: str,
+        *,
+        after: int,
+        limit: int,
+        subject_id: str | None = None,
+        reference_ids: Sequence[str] | None = None,
+    ) -> tuple[tuple[Reference, ...], int | None]:
+        """Read a page of references in the order of enrolment.
+
+        Returns:
+            The references, and the position to go on from, or None at the end.
+
+        Raises:
+            NotFound: if there is no such collection or subject.
+        """
+        with self._db.read() as c:
+            collection = find_collection(c, name)
+            query = _WITH_SUBJECT.where(references.c.collection_id == collection.row, references.c.id > after)
+            if subject_id is not None:
+                query = query.where(references.c.subject == subject_row(c, collection, subject_id).id)
+            if reference_ids is not None:
+                query = query.where(references.c.reference_id.in_([parse_id(i) for i in reference_ids]))
+            rows = c.execute(query.order_by(references.c.id).limit(limit + 1)).all()
+            page = tuple(to_reference(r, collection.pack_version, r.subject_id) for r in rows[:limit])
+        return page, rows[limit - 1].id if len(rows) > limit else None
+
+    def delete(self, name: str, reference_ids: Sequence[str]) -> Deletion:
+        """Delete references, from the files too; one that belongs to a subject is refused.
+
+        Raises:
+            NotFound: if there is no such collection.
+        """
+        with self._db.transaction() as c:
+            collection = lock_collection(c, name)
+            wanted = {i: parse_id(i) for i in dict.fromkeys(reference_ids)}
+            found = {
+                r.reference_id: r
+                for r in c.execute(
+                    _WITH_SUBJECT.where(
+                        references.c.collection_id == collection.row,
+                        references.c.reference_id.in_(list(wanted.values())),
+                    )
+                )
+            }
+            tied = {i: found[b].subject_id for i, b in wanted.items() if b in found and found[b].subject_id is not None}
+            gone = {i: found[b].id for i, b in wanted.items() if b in found and i not in tied}
+            if gone:
+                rows = list(gone.values())
+                c.execute(sa.delete(references).where(references.c.id.in_(rows)))
+                record_removals(c, collection, FACES, rows, self._clock())
+                self._count(c, collection, -len(rows))
+        if gone:
+            self._db.scrub(SCRUBBED)
+        unknown = tuple(i for i, b in wanted.items() if b not in found)
+        return Deletion(tuple(gone), unknown, tuple(tied.items()))
+
+    def template(self, name: str, reference_id: str) -> Template:
+        """Read a reference's template.
+
+        Raises:
+            NotFound: if there is no such collection, or no such reference in it (code ``face-missing``).
+        """
+        with self._db.read() as c:
+            collection = find_collection(c, name)
+            row = c.execute(
+                sa.select(references.c.template, references.c.template_key).where(
+                    references.c.collection_id == collection.row,
+                    references.c.reference_id == parse_id(reference_id),
+                )
+            ).one_or_none()
+        if row is None:
+            raise NotFound("faceId was not found in the collection.", code=Code.FACE_MISSING)
+        blob = self._vault.open(row.template, row.template_key, parse_id(reference_id))
+        return Template(np.frombuffer(blob, np.float32), collection.pack)
+
+    def search(
+        self, name: str, probe: Template, *, limit: int, threshold: float
+    ) -> tuple[tuple[Reference, float], ...]:
+        """Find the references most alike to a probe: exactly, by the cosine of the float32 templates.
+
+        Args:
+            name: the collection.
+            probe: a template of the collection's pack.
+            limit: length of the candidate list.
+            threshold: least cosine.
+
+        Returns:
+            References with their cosine, the most alike first.
+
+        Raises:
+            NotFound: if there is no such collection.
+            Invalid: if the probe is of another pack.
+            Unavailable: if the collection changes faster than it can be read.
+        """
+        return exact_search(
+            self._db,
+            self._vault,
+            self._cache,
+            kind=FACES,
+            name=name,
+            probe=probe,
+            limit=limit,
+            threshold=threshold,
+            describe=_describe,
+        )
+
+    def warm(self, name: str) -> int:
+        """Bring the index of a collection into memory, and return how many references it has.
+
+        Raises:
+            NotFound: if there is no such collection.
+        """
+        with self._db.read() as c:
+            return len(self._cache.synced(c, find_collection(c, name), FACES))
+
+
+def _describe(c: sa.Connection, collection: Collection, keys: Sequence[int]) -> dict[int, Reference]:
+    return {
+        r.id: to_reference(r, collection.pack_version, r.subject_id)
+        for start in range(0, len(keys), _IN)
+        for r in c.execute(_WITH_SUBJECT.where(references.c.id.in_(keys[start : start + _IN])))
+    }
+
+
+def record_removals(c: sa.Connection, collection: Collection, kind: str, rows: Sequence[int], now: float) -> None:
+    """List rows that go, for the indexes of all processes; forget what was listed long ago."""
+    c.execute(
+        sa.insert(removals),
+        [
+            {
+                "collection_id": collection.row,
+                "change": collection.change,
+                "kind": kind,
+                "row": r,
+                "removed_at": now,
+            }
+            for r in rows
+        ],
+    )
+    old = (removals.c.collection_id == collection.row) & (removals.c.removed_at < now - _PRUNE_AFTER)
+    last = c.execute(sa.select(sa.func.max(removals.c.change)).where(old)).scalar_one()
+    if last is not None:
+        c.execute(sa.delete(removals).where(old))
+        c.execute(sa.update(collections).where(collections.c.id == collection.row).values(pruned=last))

@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The gallery's tables.
+
+``change`` numbers order all that happens to a collection: every writing transaction takes the next one while it
+holds the collection's row, so that numbers become visible in their order (a database sequence would not promise
+that). An index that has seen change *n* asks for what is later. Rows that go leave their number in ``removals``,
+which carries nothing of the face; ``pruned`` is the last change whose removals are no longer listed.
+"""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from custodes.db import metadata
+
+__all__ = ["collections", "references", "removals", "request_tokens", "subjects", "tags"]
+
+_big = sa.BigInteger().with_variant(sa.Integer, "sqlite")
+
+
+def _collection() -> sa.Column[int]:
+    return sa.Column("collection_id", _big, sa.ForeignKey("collections.id", ondelete="CASCADE"), nullable=False)
+
+
+collections = sa.Table(
+    "collections",
+    metadata,
+    sa.Column("id", _big, primary_key=True, autoincrement=True),
+    sa.Column("name", sa.Text, nullable=False, unique=True),
+    sa.Column("pack", sa.Text, nullable=False),
+    sa.Column("pack_version", sa.Text, nullable=False),
+    sa.Column("dimension", sa.Integer, nullable=False),
+    sa.Column("created_at", sa.Double, nullable=False),
+    sa.Column("change", _big, nullable=False),
+    sa.Column("pruned", _big, nullable=False),
+    sa.Column("face_count", _big, nullable=False),
+    sa.Column("subject_count", _big, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+tags = sa.Table(
+    "tags",
+    metadata,
+    sa.Column("collection_id", _big, sa.ForeignKey("collections.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("key", sa.Text, primary_key=True),
+    sa.Column("value", sa.Text, nullable=False),
+)
+
+subjects = sa.Table(
+    "subjects",
+    metadata,
+    sa.Column("id", _big, primary_key=True, autoincrement=True),
+    _collection(),
+    sa.Column("subject_id", sa.Text, nullable=False),
+    sa.Column("created_at", sa.Double, nullable=False),
+    sa.Column("face_count", sa.Integer, nullable=False),
+    sa.Column("change", _big, nullable=False),
+    sa.Column("template", sa.LargeBinary),
+    sa.Column("template_key", sa.LargeBinary),
+    sa.UniqueConstraint("collection_id", "subject_id"),
+    sa.Index(None, "collection_id", "change"),
+    sqlite_autoincrement=True,
+)
+
+references = sa.Table(
+    "references",
+    metadata,
+    sa.Column("id", _big, primary_key=True, autoincrement=True),
+    _collection(),
+    sa.Column("reference_id", sa.LargeBinary, nullable=False),
+    sa.Column("image_id", sa.LargeBinary, nullable=False),
+    sa.Column("external_image_id", sa.Text),
+    sa.Column("left", sa.Double, nullable=False),
+    sa.Column("top", sa.Double, nullable=False),
+    sa.Column("width", sa.Double, nullable=False),
+    sa.Column("height", sa.Double, nullable=False),
+    sa.Column("image_width", sa.Integer, nullable=False),
+    sa.Column("image_height", sa.Integer, nullable=False),
+    sa.Column("confidence", sa.Double, nullable=False),
+    sa.Column("subject", _big, sa.ForeignKey("subjects.id", ondelete="SET NULL"), index=True),
+    sa.Column("change", _big, nullable=False),
+    sa.Column("template", sa.LargeBinary, nullable=False),
+    sa.Column("template_key", sa.LargeBinary, nullable=False),
+    sa.UniqueConstraint("collection_id", "reference_id"),
+    sa.Index(None, "collection_id", "change"),
+    sa.Index(None, "collection_id", "image_id"),
+    sqlite_autoincrement=True,
+)
+
+removals = sa.Table(
+    "removals",
+    metadata,
+    sa.Column("collection_id", _big, sa.ForeignKey("collections.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("change", _big, primary_key=True),
+    sa.Column("kind", sa.Text, primary_key=True),
+    sa.Column("row", _big, primary_key=True),
+    sa.Column("removed_at", sa.Double, nullable=False),
+)
+
+request_tokens = sa.Table(
+    "request_tokens",
+    metadata,
+    sa.Column("operation", sa.Text, primary_key=True),
+    sa.Column("token", sa.Text, primary_key=True),
+    sa.Column("digest", sa.LargeBinary, nullable=False),
+    sa.Column("response", sa.LargeBinary, nullable=False),
+    sa.Column("response_key", sa.LargeBinary, nullable=False),
+    sa.Column("created_at", sa.Double, nullable=False, index=True),
+)

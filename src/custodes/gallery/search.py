@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One exact search: a snapshot of the store, an index that knows it, and what is told of the candidates."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TypeVar
+
+import sqlalchemy as sa
+
+from custodes.db import Database, Vault
+from custodes.domain import Template
+from custodes.errors import Invalid, Unavailable
+from custodes.gallery.cache import IndexCache, Stale, vectors
+from custodes.gallery.rows import Collection, find_collection
+
+__all__ = ["exact_search"]
+
+_SNAPSHOTS = 20
+T = TypeVar("T")
+
+
+def exact_search(
+    database: Database,
+    vault: Vault,
+    cache: IndexCache,
+    *,
+    kind: str,
+    name: str,
+    probe: Template,
+    limit: int,
+    threshold: float,
+    describe: Callable[[sa.Connection, Collection, Sequence[int]], dict[int, T]],
+) -> tuple[tuple[T, float], ...]:
+    """Find the rows whose templates are most alike to ``probe``, by the cosine of the float32 vectors.
+
+    Args:
+        database, vault, cache: store, keys and indexes.
+        kind: which templates: ``cache.FACES`` or ``cache.SUBJECTS``.
+        name: the collection.
+        probe: a template of the collection's pack.
+        limit: length of the candidate list.
+        threshold: least cosine.
+        describe: reads the nouns of some rows; rows that are gone may be missing.
+
+    Returns:
+        Nouns with their cosine, the most alike first.
+
+    Raises:
+        NotFound: if there is no such collection.
+        Invalid: if the probe is of another pack.
+        Unavailable: if the collection changes faster than it can be read.
+    """
+    for _ in range(_SNAPSHOTS):
+        with database.read() as c:
+            collection = find_collection(c, name)
+            if probe.pack != collection.pack:
+                raise Invalid(f"The collection holds templates of pack {collection.pack}, not {probe.pack}.")
+            index = cache.synced(c, collection, kind)
+
+            fetch = partial(vectors, c, vault, kind, collection.dimension)
+            try:
+                hits = index.search(probe.vector, limit, threshold, fetch)
+            except Stale:
+                continue
+            keys = hits.keys.tolist()
+            found = describe(c, collection, keys)
+            if len(found) == len(keys):
+                return tuple((found[k], float(s)) for k, s in zip(keys, hits.scores, strict=True))
+    raise Unavailable("The collection changes faster than it can be read.", remedy="Try again.")

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The corridor between the rooms: one function per use case."""

@@ -1,0 +1,320 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Use cases around faces: detecting, comparing, enrolling, listing, deleting, searching.
+
+What comes out of a search is a list of candidates, however alike the first of them is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from custodes.config import Limits
+from custodes.domain import (
+    AttributeSet,
+    Candidate,
+    Face,
+    ImageSize,
+    QualityFilter,
+    QualityReason,
+    Reference,
+    Score,
+)
+from custodes.errors import Code, Invalid
+from custodes.gallery import Collections, Deletion, NewReference, References
+from custodes.operations.engines import Engines
+from custodes.operations.images import Images, ImageSource
+from custodes.vision.engine import Engine
+from custodes.vision.image import Image
+
+__all__ = ["Comparison", "Detection", "FaceOperations", "FaceSearch", "ImageSearch", "Indexed", "Skipped"]
+
+_NO_FACE = "There are no faces in the image. Should be at least 1."
+_DEFAULT_SIMILARITY = 80.0
+_ROUNDING = 1e-6  # the map to similarity and back may lose so much of a cosine
+
+
+@dataclass(frozen=True, slots=True)
+class Detection:
+    """The faces of an image, the largest first."""
+
+    size: ImageSize
+    faces: tuple[Face, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """A face that was not used, and why."""
+
+    face: Face
+    reasons: tuple[QualityReason, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """The largest face of the source against each face of the target, the most alike first."""
+
+    source_size: ImageSize
+    source: Face
+    target_size: ImageSize
+    matches: tuple[tuple[Face, Score], ...]
+    unmatched: tuple[Face, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Indexed:
+    """What was enrolled of an image, the largest face first, and what was not."""
+
+    size: ImageSize
+    pack_version: str
+    enrolled: tuple[tuple[Reference, Face], ...]
+    skipped: tuple[Skipped, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FaceSearch:
+    """A candidate list."""
+
+    pack_version: str
+    candidates: tuple[Candidate, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ImageSearch:
+    """A candidate list for the largest face of an image."""
+
+    size: ImageSize
+    probe: Face
+    pack_version: str
+    candidates: tuple[Candidate, ...]
+
+
+class FaceOperations:
+    """Use cases around faces.
+
+    Args:
+        engines, collections, references, images: what they work on.
+        limits: how many faces are looked at.
+    """
+
+    def __init__(
+        self,
+        engines: Engines,
+        collections: Collections,
+        references: References,
+        images: Images,
+        limits: Limits,
+    ) -> None:
+        self._engines = engines
+        self._collections = collections
+        self._references = references
+        self._images = images
+        self._limits = limits
+
+    def detect(self, source: ImageSource, attributes: AttributeSet | None = None) -> Detection:
+        """Find the faces of an image.
+
+        Raises:
+            Invalid: if the image can't be read.
+        """
+        engine = self._engines.default
+        image = self._images.decode(engine, source)
+        return Detection(image.size, engine.detect(image, attributes=attributes or False, max_faces=self._limits.faces))
+
+    def compare(
+        self,
+        source: ImageSource,
+        target: ImageSource,
+        *,
+        threshold: float = _DEFAULT_SIMILARITY,
+        quality: QualityFilter = QualityFilter.NONE,
+    ) -> Comparison:
+        """Compare the largest face of one image with all of another.
+
+        Args:
+            source, target: the images.
+            threshold: least similarity, 0..100.
+            quality: faces below are passed over.
+
+        Raises:
+            Invalid: if an image can't be read, or shows no face that is good enough (code ``no-face``).
+        """
+        engine = self._engines.default
+        left = self._images.decode(engine, source)
+        right = self._images.decode(engine, target)
+        probe = self._best(engine, left, quality)
+        faces, _ = self._passing(engine, right, self._faces(engine, right), quality)
+        if not faces:
+            raise Invalid(_NO_FACE, code=Code.NO_FACE)
+        [own] = engine.embed(left, [probe])
+        scored = [(f, engine.compare(own, t)) for f, t in zip(faces, engine.embed(right, faces), strict=True)]
+        scored.sort(key=lambda pair: -pair[1].cosine)
+        return Comparison(
+            source_size=left.size,
+            source=probe,
+            target_size=right.size,
+            matches=tuple((f, s) for f, s in scored if s.similarity >= threshold),
+            unmatched=tuple(f for f, s in scored if s.similarity < threshold),
+        )
+
+    def index(
+        self,
+        name: str,
+        source: ImageSource,
+        *,
+        external_image_id: str | None = None,
+        attributes: AttributeSet | None = None,
+        max_faces: int | None = None,
+        quality: QualityFilter = QualityFilter.AUTO,
+    ) -> Indexed:
+        """Enrol the faces of an image; the image itself is not kept.
+
+        Args:
+            name: the collection.
+            source: the image.
+            external_image_id: the caller's label of the image.
+            attributes: what to tell of each face.
+            max_faces: enrol so many at most, the largest first.
+            quality: faces below are not enrolled.
+
+        Raises:
+            NotFound: if there is no such collection.
+            Invalid: if the image can't be read.
+            Conflict: if the collection is full.
+        """
+        collection = self._collections.get(name)
+        engine = self._engines.of(collection.pack)
+        data = self._images.read(source)
+        image = engine.decode(data, max_bytes=len(data))
+        found = engine.detect(image, attributes=attributes or False, max_faces=self._limits.faces)
+        good, skipped = self._passing(engine, image, found, quality)
+        most = len(good) if max_faces is None else max_faces
+        surplus = tuple(Skipped(f, (QualityReason.EXCEEDS_MAX_FACES,)) for f in good[most:])
+        chosen = good[:most]
+        references = self._references.enrol(
+            name,
+            [NewReference(f.box, f.confidence, t) for f, t in zip(chosen, engine.embed(image, chosen), strict=True)],
+            image_id=self._images.identify(data),
+            external_image_id=external_image_id,
+            image_size=image.size,
+        )
+        return Indexed(
+            image.size, collection.pack_version, tuple(zip(references, chosen, strict=True)), surplus + skipped
+        )
+
+    def list(
+        self, name: str, *, after: int, limit: int, user: str | None, ids: Sequence[str] | None
+    ) -> tuple[str, tuple[Reference, ...], int | None]:
+        """Read a page of references: the collection's pack version, the references, and where to go on.
+
+        Raises:
+            NotFound: if there is no such collection or user.
+        """
+        version = self._collections.get(name).pack_version
+        page, position = self._references.list(name, after=after, limit=limit, subject_id=user, reference_ids=ids)
+        return version, page, position
+
+    def delete(self, name: str, ids: Sequence[str]) -> Deletion:
+        """Delete references.
+
+        Raises:
+            NotFound: if there is no such collection.
+        """
+        return self._references.delete(name, ids)
+
+    def search(self, name: str, reference_id: str, *, limit: int, threshold: float) -> FaceSearch:
+        """Find references that are alike to one of the collection; that one is left out.
+
+        Raises:
+            NotFound: if there is no such collection, or no such reference in it.
+        """
+        collection = self._collections.get(name)
+        engine = self._engines.of(collection.pack)
+        probe = self._references.template(name, reference_id)
+        found = self._references.search(
+            name, probe, limit=limit + 1, threshold=engine.pack.cosine(threshold) - _ROUNDING
+        )
+        others = [(r, cosine) for r, cosine in found if r.reference_id != reference_id]
+        return FaceSearch(collection.pack_version, candidates(engine, others[:limit], threshold))
+
+    def search_by_image(
+        self, name: str, source: ImageSource, *, limit: int, threshold: float, quality: QualityFilter
+    ) -> ImageSearch:
+        """Find references that are alike to the largest face of an image, which is not enrolled.
+
+        Raises:
+            NotFound: if there is no such collection.
+            Invalid: if the image can't be read, or shows no face that is good enough (code ``no-face``).
+        """
+        collection = self._collections.get(name)
+        engine = self._engines.of(collection.pack)
+        image = self._images.decode(engine, source)
+        probe = self._best(engine, image, quality)
+        [template] = engine.embed(image, [probe])
+        found = self._references.search(
+            name, template, limit=limit, threshold=engine.pack.cosine(threshold) - _ROUNDING
+        )
+        return ImageSearch(image.size, probe, collection.pack_version, candidates(engine, found, threshold))
+
+    def search_each(
+        self, name: str, source: ImageSource, *, limit: int, threshold: float, quality: QualityFilter
+    ) -> tuple[ImageSearch, ...]:
+        """Make one search for every face of an image that is good enough, the largest first.
+
+        Raises:
+            NotFound: if there is no such collection.
+            Invalid: if the image can't be read, or shows no face that is good enough (code ``no-face``).
+        """
+        collection = self._collections.get(name)
+        engine = self._engines.of(collection.pack)
+        image = self._images.decode(engine, source)
+        faces, _ = self._passing(engine, image, self._faces(engine, image), quality)
+        if not faces:
+            raise Invalid(_NO_FACE, code=Code.NO_FACE)
+        cosine = engine.pack.cosine(threshold) - _ROUNDING
+        searches = []
+        for face, template in zip(faces, engine.embed(image, faces), strict=True):
+            found = self._references.search(name, template, limit=limit, threshold=cosine)
+            ranked = candidates(engine, found, threshold)
+            searches.append(ImageSearch(image.size, face, collection.pack_version, ranked))
+        return tuple(searches)
+
+    def is_indexed(self, name: str, source: ImageSource, external_image_id: str) -> bool:
+        """Tell whether a face of this image is enrolled under this label.
+
+        Raises:
+            NotFound: if there is no such collection.
+            Invalid: if the image can't be read.
+        """
+        image_id = self._images.identify(self._images.read(source))
+        return self._references.has_image(name, image_id, external_image_id)
+
+    def warm(self, name: str) -> int:
+        """Bring a collection's index into memory, and return how many references it has.
+
+        Raises:
+            NotFound: if there is no such collection.
+        """
+        return self._references.warm(name)
+
+    def _faces(self, engine: Engine, image: Image) -> tuple[Face, ...]:
+        return engine.detect(image, max_faces=self._limits.faces)
+
+    def _best(self, engine: Engine, image: Image, quality: QualityFilter) -> Face:
+        faces, _ = self._passing(engine, image, self._faces(engine, image), quality)
+        if not faces:
+            raise Invalid(_NO_FACE, code=Code.NO_FACE)
+        return faces[0]
+
+    @staticmethod
+    def _passing(
+        engine: Engine, image: Image, faces: Sequence[Face], quality: QualityFilter
+    ) -> tuple[tuple[Face, ...], tuple[Skipped, ...]]:
+        judged = [(f, engine.quality_reasons(f, quality, image)) for f in faces]
+        return tuple(f for f, r in judged if not r), tuple(Skipped(f, r) for f, r in judged if r)
+
+
+def candidates(engine: Engine, found: Sequence[tuple[Reference, float]], threshold: float) -> tuple[Candidate, ...]:
+    """Give each reference its calibrated score, and leave out what rounding has put below the threshold."""
+    scored = ((r, Score(cosine, engine.pack.similarity(cosine))) for r, cosine in found)
+    return tuple(Candidate(r, s) for r, s in scored if s.similarity >= threshold)

@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where an operation's image comes from: the request itself, or an object in a bucket."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+
+from custodes.config import Limits
+from custodes.errors import Code, TooLarge
+from custodes.operations.buckets import BucketObject, Buckets
+from custodes.vision.engine import Engine
+from custodes.vision.image import Image
+
+__all__ = ["ImageSource", "Images"]
+
+ImageSource = bytes | BucketObject
+"""The encoded image, or the object that holds it."""
+
+
+class Images:
+    """Reads images, and names them by their content.
+
+    Args:
+        buckets: where objects are.
+        limits: largest images.
+        key: 32 bytes; an image's id is an HMAC under it, so that the id doesn't tell which image it is.
+    """
+
+    def __init__(self, buckets: Buckets, limits: Limits, key: bytes) -> None:
+        self._buckets = buckets
+        self._limits = limits
+        self._key = key
+
+    def read(self, source: ImageSource) -> bytes:
+        """Return the encoded image.
+
+        Raises:
+            TooLarge: if it is larger than allowed for where it comes from.
+            Invalid: if the object can't be read.
+        """
+        if isinstance(source, BucketObject):
+            return self._buckets.read(source, self._limits.s3_image_bytes)
+        if len(source) > self._limits.image_bytes:
+            raise TooLarge(
+                f"The image has {len(source)} bytes, at most {self._limits.image_bytes} are read.",
+                code=Code.IMAGE_BYTES,
+            )
+        return source
+
+    def decode(self, engine: Engine, source: ImageSource) -> Image:
+        """Read an image and decode it.
+
+        Raises:
+            Invalid: as :meth:`read` and :meth:`Engine.decode` do.
+        """
+        data = self.read(source)
+        return engine.decode(data, max_bytes=len(data))
+
+    def identify(self, data: bytes) -> bytes:
+        """Return 16 bytes that the same image always gets."""
+        return hmac.digest(self._key, data, hashlib.sha256)[:16]

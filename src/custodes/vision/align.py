@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Square pieces of a picture, turned and scaled: for the mesh, for the embedder, for the attribute networks.
+
+An embedder sees faces in one position: five points (eyes, tip of the nose, corners of the mouth) are brought, as
+nearly as turning, scaling and moving can, to the places where ArcFace (Deng et al. 2019) put them. The best such
+move in the least-squares sense is Umeyama's (IEEE PAMI 13(4), 1991). Matrices are ``(2, 3)`` float64 and map
+pixels of the picture to pixels of the piece; pixel centres have whole coordinates.
+"""
+
+from __future__ import annotations
+
+import math
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from custodes.domain import FaceImage, Float32, UInt8
+from custodes.errors import Invalid
+
+__all__ = ["ARCFACE_112", "aligned", "five_points", "piece", "similarity_transform", "square"]
+
+Matrix = npt.NDArray[np.float64]
+
+ARCFACE_112: Float32 = np.array(
+    [[38.2946, 51.6963], [73.5318, 51.5014], [56.0252, 71.7366], [41.5493, 92.3655], [70.7299, 92.2041]],
+    np.float32,
+)
+"""``(5, 2)``: where ArcFace's 112 x 112 faces have eyes, nose and mouth corners (InsightFace's ``arcface_dst``)."""
+
+_ALIASING = 0.5
+"""Below so many piece pixels per picture pixel, bilinear sampling skips pixels: average them first."""
+
+_EYE_LEFT = (33, 133)
+_EYE_RIGHT = (362, 263)
+_NOSE = (1, 4)
+_MOUTH_LEFT, _MOUTH_RIGHT = 61, 291
+
+
+def five_points(mesh: Float32) -> Float32:
+    """Return the five points of alignment of one ``(468, 3)`` mesh, or of ``(n, 468, 3)``: ``(..., 5, 2)``.
+
+    An eye is the mean of its corners, which holds still when it blinks.
+    """
+    flat = mesh[..., :2]
+    return np.stack(
+        [
+            flat[..., _EYE_LEFT, :].mean(axis=-2),
+            flat[..., _EYE_RIGHT, :].mean(axis=-2),
+            flat[..., _NOSE, :].mean(axis=-2),
+            flat[..., _MOUTH_LEFT, :],
+            flat[..., _MOUTH_RIGHT, :],
+        ],
+        axis=-2,
+    )
+
+
+def similarity_transform(source: Float32, target: Float32) -> Matrix:
+    """Return the turn, scale and move that bring ``source`` nearest to ``target`` (Umeyama, eq. 40-42).
+
+    Args:
+        source: ``(n, 2)``, n >= 2.
+        target: ``(n, 2)``.
+
+    Raises:
+        Invalid: if all points of ``source`` are one, or shapes differ.
+    """
+    if source.shape != target.shape or source.ndim != 2 or source.shape[1] != 2 or len(source) < 2:
+        raise Invalid(f"Two equal (n, 2) sets of points are needed, got {source.shape} and {target.shape}.")
+    a, b = source.astype(np.float64), target.astype(np.float64)
+    a_mean, b_mean = a.mean(axis=0), b.mean(axis=0)
+    a, b = a - a_mean, b - b_mean
+    # In the plane the singular value decomposition has a closed form: as complex numbers, b ~ c * a.
+    energy = float((a * a).sum())
+    if energy < 1e-12:
+        raise Invalid("All points are one: no transform is best.")
+    cosine = float((a * b).sum()) / energy
+    sine = float((a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0]).sum()) / energy
+    turn = np.array([[cosine, -sine], [sine, cosine]])
+    return np.column_stack([turn, b_mean - turn @ a_mean])
+
+
+def square(centre: Float32, side: float, angle: float, size: int) -> Matrix:
+    """Return the matrix of a square piece.
+
+    Args:
+        centre: ``(2,)``, its middle in the picture.
+        side: its side in picture pixels.
+        angle: by how many radians its upper edge is turned clockwise in the picture.
+        size: its side in piece pixels.
+    """
+    scale = size / side
+    c, s = math.cos(angle) * scale, math.sin(angle) * scale
+    middle = (size - 1) / 2
+    x, y = float(centre[0]), float(centre[1])
+    return np.array([[c, s, middle - c * x - s * y], [-s, c, middle + s * x - c * y]])
+
+
+def piece(pixels: UInt8, matrix: Matrix, size: int) -> UInt8:
+    """Sample a ``(size, size, 3)`` piece; what lies outside of the picture is black.
+
+    Where the piece is much smaller than what it shows, the picture is averaged down first, only there.
+    """
+    scale = math.hypot(matrix[0, 0], matrix[1, 0])
+    if scale >= _ALIASING:
+        return np.asarray(cv2.warpAffine(pixels, matrix, (size, size), flags=cv2.INTER_LINEAR), np.uint8)
+    back = cv2.invertAffineTransform(matrix)
+    corners = np.array([[0, 0, 1], [size, 0, 1], [0, size, 1], [size, size, 1]]) @ back.T
+    height, width = pixels.shape[:2]
+    margin = 2 / scale
+    left, top = (int(max(0, math.floor(v - margin))) for v in corners.min(axis=0))
+    right = int(min(width, math.ceil(corners[:, 0].max() + margin)))
+    bottom = int(min(height, math.ceil(corners[:, 1].max() + margin)))
+    if left >= right or top >= bottom:
+        return np.zeros((size, size, 3), np.uint8)
+    shrink = round(1 / scale)
+    cut = pixels[top:bottom, left:right]
+    small = cv2.resize(
+        cut,
+        (max(1, cut.shape[1] // shrink), max(1, cut.shape[0] // shrink)),
+        interpolation=cv2.INTER_AREA,
+    )
+    fx, fy = cut.shape[1] / small.shape[1], cut.shape[0] / small.shape[0]
+    # From small to picture: x = (x' + 0.5) * f - 0.5 + left.
+    up = np.array([[fx, 0, fx / 2 - 0.5 + left], [0, fy, fy / 2 - 0.5 + top], [0, 0, 1]])
+    return np.asarray(cv2.warpAffine(small, matrix @ up, (size, size), flags=cv2.INTER_LINEAR), np.uint8)
+
+
+def aligned(pixels: UInt8, mesh: Float32) -> FaceImage:
+    """Return the face of one ``(468, 3)`` mesh in ArcFace's position, from ``(h, w, 3)`` BGR pixels."""
+    matrix = similarity_transform(five_points(mesh), ARCFACE_112)
+    return FaceImage(np.ascontiguousarray(piece(pixels, matrix, 112)[:, :, ::-1]))

@@ -1,0 +1,189 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where may faces be: a detector network over a picture, at the scales and in the positions that it needs.
+
+A picture of up to 640 pixels a side costs one pass. A larger one is looked at in full detail up to about two
+megapixels (1080p), beyond that scaled down to them, so that the least face grows with the picture, as
+Rekognition's rule of 40 pixels in 1080p does; long strips are cut into overlapping tiles. A second, coarse pass
+with room around the picture finds faces that fill it. Networks of this kind lose faces that are turned by more
+than 30 degrees, or find them with misplaced points: :meth:`Detector.closer` looks at one place four times, each a
+quarter turn on, in one pass over a mosaic.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import cv2
+import numpy as np
+
+from custodes.domain import Float32, UInt8
+from custodes.vision.align import Matrix, piece, square
+from custodes.vision.decoders import DECODERS, Detections
+from custodes.vision.manifest import ModelSpec
+from custodes.vision.session import Model
+from custodes.vision.tensor import tensor
+
+__all__ = ["Detector", "turned_back"]
+
+_ONE_PASS = 640
+"""Longest side, in pixels, up to which one pass sees small and large faces."""
+_FINE_AREA = 1920 * 1088
+"""Pixels that the fine pass looks at."""
+_TILE, _TILE_OVERLAP = 2048, 320
+"""Longest side of a tile of the fine pass, and by how much neighbours overlap, in pixels."""
+_COARSE = 320
+"""Longest side, in pixels, of the picture in the coarse pass."""
+_COARSE_BORDER = 64
+"""Room around it."""
+
+_VIEW = 128
+"""Side of one view of a mosaic, in pixels; the face fills half of it."""
+_VIEW_REACH = 2.0
+"""Side of a view over the longer side of the box."""
+_VIEWS = 8
+"""Positions in which a place is looked at."""
+_VIEW_THRESHOLD = 0.2
+_VIEW_OFF_CENTRE = 0.2
+"""How far from the middle a face may lie to be the one that is meant, over the view's side."""
+
+
+class Detector:
+    """A detector network and how to use it; may be shared by threads.
+
+    Args:
+        model: the network.
+        spec: how pictures go in, and (``kind``) how boxes come out.
+        overlap: intersection over union from which two boxes are one face.
+    """
+
+    def __init__(self, model: Model, spec: ModelSpec, *, overlap: float = 0.3) -> None:
+        self._model = model
+        self._input = spec.input
+        self._decode = DECODERS[spec.kind]
+        self._overlap = overlap
+
+    def look(self, pixels: UInt8, threshold: float) -> Detections:
+        """Look once at ``(h, w, 3)`` BGR pixels, as they are; boxes may overlap."""
+        height, width = pixels.shape[:2]
+        if self._input.size:
+            full_width, full_height = self._input.size
+            scale = min(full_width / width, full_height / height)
+            if scale < 1:
+                pixels = _resized(pixels, scale)
+                return self.look(pixels, threshold).scaled(width / pixels.shape[1])
+        else:
+            step = self._input.multiple
+            full_width, full_height = -(-width // step) * step, -(-height // step) * step
+        x = tensor([pixels], self._input, width=full_width, height=full_height)
+        outputs = dict(zip(self._model.outputs, self._model.run(x), strict=True))
+        return self._decode(outputs, full_height, full_width, threshold)
+
+    def find(self, pixels: UInt8, threshold: float) -> Detections:
+        """Look for upright faces of any size; best first, no two alike."""
+        height, width = pixels.shape[:2]
+        fine = _resized(pixels, min(1.0, math.sqrt(_FINE_AREA / (height * width))))
+        scale = width / fine.shape[1]
+        parts = [
+            self.look(fine[y : y + h, x : x + w], threshold).shifted(x, y).scaled(scale)
+            for x, y, w, h in _tiles(fine.shape[1], fine.shape[0])
+        ]
+        if max(height, width) > _ONE_PASS or not any(map(len, parts)):
+            parts.append(self._coarse(pixels, threshold))
+        return Detections.joined(parts).distinct(self._overlap)
+
+    def find_turned(self, pixels: UInt8, threshold: float, quarters: int) -> Detections:
+        """Look for faces that stand upright after ``quarters`` quarter turns clockwise; points come out turned back."""
+        small = _resized(pixels, min(1.0, _ONE_PASS / max(pixels.shape[:2])))
+        height, width = small.shape[:2]
+        found = self.look(np.ascontiguousarray(np.rot90(small, -quarters)), threshold).distinct(self._overlap)
+        return turned_back(found, quarters, width, height).scaled(pixels.shape[1] / width)
+
+    def closer(self, pixels: UInt8, detections: Detections) -> tuple[Detections, ...]:
+        """Look at each place again, upright and turned.
+
+        Returns:
+            For each place, every position in which something like a face was seen.
+        """
+        return tuple(
+            self._closer(pixels, centre, float(sides.max()))
+            for centre, sides in zip(detections.centres, detections.sides, strict=True)
+        )
+
+    def _closer(self, pixels: UInt8, centre: Float32, side: float) -> Detections:
+        views = [square(centre, side * _VIEW_REACH, turn * 2 * math.pi / _VIEWS, _VIEW) for turn in range(_VIEWS)]
+        corners = [(i % 4 * _VIEW, i // 4 * _VIEW) for i in range(_VIEWS)]
+        mosaic = np.empty((_VIEWS // 4 * _VIEW, 4 * _VIEW, 3), np.uint8)
+        for view, (x, y) in zip(views, corners, strict=True):
+            mosaic[y : y + _VIEW, x : x + _VIEW] = piece(pixels, view, _VIEW)
+        found = self.look(mosaic, _VIEW_THRESHOLD)
+        seen = []
+        for view, (x, y) in zip(views, corners, strict=True):
+            off = np.abs(found.centres - np.array([x + _VIEW / 2, y + _VIEW / 2], np.float32)).max(axis=1)
+            here = found[off <= _VIEW_OFF_CENTRE * _VIEW]
+            if len(here):
+                best = here[here.scores.argmax()[None]].shifted(-x, -y)
+                seen.append(_mapped_back(best, view))
+        return Detections.joined(seen)
+
+    def _coarse(self, pixels: UInt8, threshold: float) -> Detections:
+        small = _resized(pixels, min(1.0, _COARSE / max(pixels.shape[:2])))
+        border = _COARSE_BORDER
+        roomy = cv2.copyMakeBorder(small, border, border, border, border, cv2.BORDER_CONSTANT)
+        found = self.look(np.asarray(roomy, np.uint8), threshold)
+        return found.shifted(-border, -border).scaled(pixels.shape[1] / small.shape[1])
+
+
+def turned_back(found: Detections, quarters: int, width: int, height: int) -> Detections:
+    """Return what was found in a picture of ``width x height`` after clockwise quarter turns, in its own frame."""
+
+    def back(xy: Float32) -> Float32:
+        x, y = xy[..., 0], xy[..., 1]
+        turned = {
+            0: (x, y),
+            1: (y, height - x),
+            2: (width - x, height - y),
+            3: (width - y, x),
+        }[quarters % 4]
+        return np.stack(turned, axis=-1).astype(np.float32)
+
+    corners = back(found.boxes.reshape(-1, 2, 2))
+    boxes = np.concatenate([corners.min(axis=1), corners.max(axis=1)], axis=1)
+    return Detections(boxes, found.scores, back(found.points))
+
+
+def _mapped_back(seen: Detections, matrix: Matrix) -> Detections:
+    """Return what was seen in a square piece in the picture's frame.
+
+    A turned box becomes the upright one around the ellipse that fills it, which is nearer to a head than the one
+    around its corners.
+    """
+    back = cv2.invertAffineTransform(matrix)
+    centres = seen.centres @ back[:, :2].T + back[:, 2]
+    halves = np.sqrt((seen.sides / 2) ** 2 @ (back[:, :2] ** 2).T)
+    points = seen.points @ back[:, :2].T + back[:, 2]
+    boxes = np.concatenate([centres - halves, centres + halves], axis=1)
+    return Detections(boxes.astype(np.float32), seen.scores, points.astype(np.float32))
+
+
+def _resized(pixels: UInt8, scale: float) -> UInt8:
+    if scale >= 1.0:
+        return pixels
+    size = (max(1, round(pixels.shape[1] * scale)), max(1, round(pixels.shape[0] * scale)))
+    return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def _tiles(width: int, height: int) -> Iterator[tuple[int, int, int, int]]:
+    """Cut a picture into tiles (x, y, width, height) that overlap."""
+    for y, h in _spans(height):
+        for x, w in _spans(width):
+            yield x, y, w, h
+
+
+def _spans(length: int) -> Iterator[tuple[int, int]]:
+    if length <= _TILE:
+        yield 0, length
+        return
+    count = math.ceil((length - _TILE_OVERLAP) / (_TILE - _TILE_OVERLAP))
+    for i in range(count):
+        yield round(i * (length - _TILE) / (count - 1)), _TILE
