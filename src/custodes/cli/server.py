@@ -7,9 +7,6 @@ import threading
 
 import typer
 
-from custodes.api.server import bind, serve
-from custodes.api.telemetry import configure_logging
-from custodes.app import App
 from custodes.cli.output import configuration, console
 from custodes.config import Config
 from custodes.governance import AccessKey
@@ -44,6 +41,10 @@ def add_to(program: typer.Typer) -> None:
 
 def run() -> None:
     """Run the service until ctrl-c."""
+    from custodes.api.server import bind, serve  # here, so that the other commands start without a web server
+    from custodes.api.telemetry import configure_logging
+    from custodes.app import App
+
     config = configuration()
     configure_logging(config.log)
     listener = bind(config.server.host, config.server.port)

@@ -94,8 +94,8 @@ class Detections:
         by = np.array([dx, dy], np.float32)
         return Detections(self.boxes + np.tile(by, 2), self.scores, self.points + by)
 
-    def distinct(self, overlap: float) -> Detections:
-        """Return the detections, best first, without those that overlap a better one (greedy suppression).
+    def distinct(self, overlap: float) -> npt.NDArray[np.intp]:
+        """Return which detections overlap no better one, best first (greedy suppression).
 
         Args:
             overlap: the largest intersection over union that two distinct faces may have.
@@ -110,7 +110,7 @@ class Detections:
             other = np.minimum(self.boxes[best, 2:], self.boxes[left, 2:])
             shared = np.clip(other - corner, 0, None).prod(axis=1)
             left = left[shared <= overlap * (area[best] + area[left] - shared)]
-        return self[np.array(kept, np.intp)]
+        return np.array(kept, np.intp)
 
 
 Outputs = Mapping[str, Float32]

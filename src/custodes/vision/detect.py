@@ -5,8 +5,8 @@ A picture of up to 640 pixels a side costs one pass. A larger one is looked at i
 megapixels (1080p), beyond that scaled down to them, so that the least face grows with the picture, as
 Rekognition's rule of 40 pixels in 1080p does; long strips are cut into overlapping tiles. A second, coarse pass
 with room around the picture finds faces that fill it. Networks of this kind lose faces that are turned by more
-than 30 degrees, or find them with misplaced points: :meth:`Detector.closer` looks at one place four times, each a
-quarter turn on, in one pass over a mosaic.
+than 30 degrees, or find them with misplaced points: :meth:`Detector.closer` looks at one place in eight positions, in
+one pass over a mosaic.
 """
 
 from __future__ import annotations
@@ -90,13 +90,15 @@ class Detector:
         ]
         if max(height, width) > _ONE_PASS or not any(map(len, parts)):
             parts.append(self._coarse(pixels, threshold))
-        return Detections.joined(parts).distinct(self._overlap)
+        found = Detections.joined(parts)
+        return found[found.distinct(self._overlap)]
 
     def find_turned(self, pixels: UInt8, threshold: float, quarters: int) -> Detections:
         """Look for faces that stand upright after ``quarters`` quarter turns clockwise; points come out turned back."""
         small = _resized(pixels, min(1.0, _ONE_PASS / max(pixels.shape[:2])))
         height, width = small.shape[:2]
-        found = self.look(np.ascontiguousarray(np.rot90(small, -quarters)), threshold).distinct(self._overlap)
+        found = self.look(np.ascontiguousarray(np.rot90(small, -quarters)), threshold)
+        found = found[found.distinct(self._overlap)]
         return turned_back(found, quarters, width, height).scaled(pixels.shape[1] / width)
 
     def closer(self, pixels: UInt8, detections: Detections) -> tuple[Detections, ...]:

@@ -15,9 +15,6 @@ from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
-
 from custodes.config import Config, Limits, Vision
 from custodes.domain import (
     AttributeSet,
@@ -35,30 +32,17 @@ from custodes.errors import Invalid
 from custodes.vision import quality
 from custodes.vision.align import aligned
 from custodes.vision.attributes import AttributeReader
-from custodes.vision.decoders import Detections
 from custodes.vision.detect import Detector
 from custodes.vision.embed import Embedder
+from custodes.vision.find import Finder
 from custodes.vision.image import Image, decode, read
-from custodes.vision.landmarks import FaceMesh, Meshes, all_landmarks, five_landmarks, pose
+from custodes.vision.landmarks import FaceMesh, all_landmarks, five_landmarks, pose
 from custodes.vision.pack import Pack, open_pack
 
 __all__ = ["Engine", "Picture"]
 
 Picture = Image | bytes | str | Path | UInt8
 """An image, a file's bytes, a file's path, or ``(h, w, 3)`` uint8 RGB pixels."""
-
-_PLAIN = 0.9
-"""Score and ..."""
-_PLAIN_MESH = 0.98
-"""... mesh probability from which a face is taken to stand upright without a closer look."""
-_POSITIONS = 3
-_DETECTOR_WEIGHT = 8.0
-_CONFIRMED = 0.9
-"""Mesh probability that makes up for a detection score below the sure one."""
-_CANDIDATES = 3
-"""Places that are looked at for each face that may be reported."""
-_TURNED = 45.0
-"""Roll in degrees from which a picture is taken to lie on its side, so that other faces may have been missed."""
 
 
 class Engine:
@@ -74,10 +58,11 @@ class Engine:
         self._pack = pack
         self._limits = limits
         thresholds = pack.manifest.thresholds
-        self._threshold = thresholds.detection
-        self._sure = (1 + thresholds.detection) / 2
-        self._detector = Detector(pack.model("detector"), pack.spec("detector"), overlap=thresholds.overlap)
-        self._mesh = FaceMesh(pack.model("landmarks"), pack.spec("landmarks"))
+        self._finder = Finder(
+            Detector(pack.model("detector"), pack.spec("detector"), overlap=thresholds.overlap),
+            FaceMesh(pack.model("landmarks"), pack.spec("landmarks")),
+            thresholds,
+        )
         self._embedder = Embedder(pack.model("embedder"), pack.spec("embedder"))
         self._attributes = AttributeReader(pack, config)
 
@@ -136,12 +121,12 @@ class Engine:
             Invalid: if the picture can't be read.
         """
         pixels = self.load(picture).pixels
-        found, meshes, likely = self._locate(pixels, max_faces)
+        found = self._finder.find(pixels, max_faces)
         wanted = attributes if isinstance(attributes, AttributeSet) else AttributeSet.all()
-        looks = self._attributes.read(pixels, meshes, wanted) if attributes else ()
+        looks = self._attributes.read(pixels, found.meshes, wanted) if attributes else ()
         faces = []
-        for i, mesh in enumerate(meshes):
-            face = _face(pixels, found, i, mesh, float(likely[i]))
+        for i, mesh in enumerate(found.meshes):
+            face = _face(pixels, found.boxes[i], float(found.confidences[i]), mesh)
             if looks:
                 face = replace(
                     face,
@@ -176,64 +161,12 @@ class Engine:
         """Return why a face is below the bar of ``level``; nothing when it is good enough."""
         return quality.reasons(face, level)
 
-    # --- finding -----------------------------------------------------------------------------------------------
 
-    def _locate(self, pixels: UInt8, max_faces: int) -> tuple[Detections, Float32, Float32]:
-        """Return the faces, largest first, their meshes ``(n, 468, 3)`` and how likely each is a face, 0..1."""
-        found, meshes = self._accepted(pixels, self._detector.find(pixels, self._threshold), max_faces)
-        for quarters in self._other_turns(found, meshes):
-            turned = self._detector.find_turned(pixels, self._threshold, quarters)
-            more, more_meshes = self._accepted(pixels, turned, max_faces)
-            if len(more):
-                found, meshes = self._merged(found, meshes, more, more_meshes)
-                break
-        order = np.argsort(-found.sides.prod(axis=1), kind="stable")[:max_faces]
-        return found[order], meshes.points[order], meshes.likely[order]
-
-    def _accepted(self, pixels: UInt8, found: Detections, max_faces: int) -> tuple[Detections, Meshes]:
-        """Return those detections that are faces, with their meshes."""
-        found = found[: max_faces * _CANDIDATES]
-        meshes = self._mesh.fit(pixels, found)
-        unsure = np.flatnonzero((found.scores < _PLAIN) | (meshes.likely < _PLAIN_MESH))
-        for i, seen in zip(unsure, self._detector.closer(pixels, found[unsure]), strict=True):
-            if not len(seen):
-                continue
-            seen = seen[np.argsort(-seen.scores)[:_POSITIONS]]
-            fitted = self._mesh.fit(pixels, seen)
-            best = int((_DETECTOR_WEIGHT * _logit(seen.scores) + _logit(fitted.likely)).argmax())
-            found.scores[i] = max(found.scores[i], seen.scores[best])
-            found.boxes[i], found.points[i] = seen.boxes[best], seen.points[best]
-            meshes.points[i], meshes.likely[i] = fitted.points[best], fitted.likely[best]
-        keep = (found.scores >= self._sure) | (meshes.likely >= _CONFIRMED)
-        return found[keep], Meshes(meshes.points[keep], meshes.likely[keep])
-
-    @staticmethod
-    def _other_turns(found: Detections, meshes: Meshes) -> tuple[int, ...]:
-        if not len(found):
-            return (1, 3, 2)
-        return ()
-
-    def _merged(
-        self, found: Detections, meshes: Meshes, more: Detections, more_meshes: Meshes
-    ) -> tuple[Detections, Meshes]:
-        joined = Detections.joined([found, more])
-        points = np.concatenate([meshes.points, more_meshes.points])
-        likely = np.concatenate([meshes.likely, more_meshes.likely])
-        return joined, Meshes(points, likely)
-
-
-def _logit(share: Float32) -> Float32:
-    share = np.clip(share, 1e-6, 1 - 1e-6)
-    return np.asarray(np.log(share / (1 - share)))
-
-
-def _face(pixels: UInt8, found: Detections, i: int, mesh: Float32, likely: float) -> Face:
-    left, top, right, bottom = found.boxes[i].tolist()
-    # Two witnesses: it is no face only if detector and mesh are both wrong.
-    confidence = 1 - (1 - min(1.0, float(found.scores[i]))) * (1 - likely)
+def _face(pixels: UInt8, box: Float32, confidence: float, mesh: Float32) -> Face:
+    left, top, right, bottom = box.tolist()
     return Face(
         box=Box(left, top, right - left, bottom - top),
-        confidence=min(100.0, 100 * confidence),
+        confidence=confidence,
         landmarks=five_landmarks(mesh),
         pose=pose(mesh),
         quality=quality.measure(aligned(pixels, mesh)),

