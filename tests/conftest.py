@@ -13,14 +13,32 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import boto3
+import cv2
+import numpy as np
 import orjson
 import pytest
 from botocore.config import Config as BotoConfig
 
+from custodes.api.aws.protocol import Protocol
+
 ROOT = Path(__file__).parent.parent
 DATA = Path(__file__).parent / "data"
 SHARED = ROOT.parent / "shared" / "data"
+PORTRAITS = ("ann.jpg", "bob.jpg")
+"""Photos of ``tests/data`` that show one person each, and not the same."""
 _START = 60.0  # seconds
+_PROTOCOL = Protocol()
+
+
+def _check_answer(http_response, model, **_: object) -> None:  # noqa: ANN001 - a hook of botocore's
+    """Compare every answer that a test gets with the service model; the SDK itself drops what it doesn't know."""
+    document = orjson.loads(http_response.content)
+    if http_response.status_code == 200:
+        _PROTOCOL.check_output(model.name, document)
+        return
+    framed = set(document) == {"__type", "message"}
+    assert framed or set(document) == {"__type", "Code", "Logref", "Message"}, document
+    assert framed or document["__type"] in _PROTOCOL.declared(model.name), document
 
 
 def free_port() -> int:
@@ -44,7 +62,7 @@ class Server:
     def client(self, **options: object) -> object:
         """Make a boto3 client; ``options`` go to botocore's Config."""
         retries = options.pop("retries", {"max_attempts": 1})
-        return boto3.client(
+        made = boto3.client(
             "rekognition",
             endpoint_url=self.endpoint_url,
             region_name=self.region,
@@ -52,6 +70,13 @@ class Server:
             aws_secret_access_key=self.secret_access_key,
             config=BotoConfig(retries=retries, **options),
         )
+        made.meta.events.register("after-call.rekognition", _check_answer)
+        return made
+
+    @property
+    def log(self) -> Path:
+        """What the server logs; what it announces at its start, a secret included, is in ``server.out``."""
+        return self.data / "server.log"
 
     def cli(self, *arguments: str) -> subprocess.CompletedProcess[bytes]:
         """Run ``custodes`` on the server's data folder."""
@@ -86,12 +111,12 @@ def start_server(data: Path, **settings: str) -> Server:
     environment = environment_for(data, CUSTODES_PORT=port, **settings)
     log = data / "server.log"
     data.mkdir(parents=True, exist_ok=True)
-    with log.open("ab") as out:
+    with log.open("ab") as err, (data / "server.out").open("ab") as out:
         process = subprocess.Popen(
             [sys.executable, "-c", "from custodes.cli import main; main()", "serve"],
             env=environment,
             stdout=out,
-            stderr=out,
+            stderr=err,
         )
     deadline = time.monotonic() + _START
     while True:
@@ -147,3 +172,54 @@ def collection(client, request: pytest.FixtureRequest) -> Iterator[str]:
 def photo() -> Callable[[str], bytes]:
     """Reads a photo of ``tests/data``."""
     return lambda name: (DATA / name).read_bytes()
+
+
+@dataclass(frozen=True)
+class People:
+    """Pictures for tests that need people rather than photos; all are JPEG.
+
+    Attributes:
+        ann: one person, 480 x 480 pixels.
+        ann_again: the same photo mirrored, darker and smaller: other bytes, the same person.
+        bob: another person, 480 x 480.
+        both: 1,000 x 600; ``ann`` on the left, and on the right, at half the size, ``bob``.
+        nobody: 480 x 480, without a face.
+    """
+
+    ann: bytes
+    ann_again: bytes
+    bob: bytes
+    both: bytes
+    nobody: bytes
+
+
+def pixels(data: bytes) -> np.ndarray:
+    """Decode a picture as it lies, in OpenCV's order of colours."""
+    return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+
+
+def encode(picture: np.ndarray, kind: str = ".jpg") -> bytes:
+    """Encode a picture."""
+    return cv2.imencode(kind, picture)[1].tobytes()
+
+
+def _head_and_shoulders(client, data: bytes) -> np.ndarray:  # noqa: ANN001
+    """Cut the largest face out of a photo, with room around it, and bring it to 480 x 480 pixels."""
+    photo = pixels(data)
+    height, width = photo.shape[:2]
+    box = client.detect_faces(Image={"Bytes": data})["FaceDetails"][0]["BoundingBox"]
+    middle = ((box["Left"] + box["Width"] / 2) * width, (box["Top"] + box["Height"] / 2) * height)
+    side = round(2.2 * max(box["Width"] * width, box["Height"] * height))
+    return cv2.resize(cv2.getRectSubPix(photo, (side, side), middle), (480, 480), interpolation=cv2.INTER_AREA)
+
+
+@pytest.fixture(scope="session")
+def people(server: Server) -> People:
+    """Pictures of Ann, of Bob, and of both."""
+    ann, bob = (_head_and_shoulders(server.client(), (DATA / name).read_bytes()) for name in PORTRAITS)
+    both = np.full((600, 1000, 3), 160, np.uint8)
+    both[60:540, 40:520] = ann
+    both[180:420, 660:900] = cv2.resize(bob, (240, 240), interpolation=cv2.INTER_AREA)
+    again = cv2.convertScaleAbs(cv2.resize(ann, (400, 400), interpolation=cv2.INTER_AREA)[:, ::-1], alpha=0.8)
+    empty = np.full((480, 480, 3), (90, 140, 60), np.uint8)
+    return People(*map(encode, (ann, again, bob, both, empty)))

@@ -24,7 +24,7 @@ from custodes.vision.manifest import ModelSpec
 from custodes.vision.session import Model
 from custodes.vision.tensor import tensor
 
-__all__ = ["Detector", "turned_back"]
+__all__ = ["Detector"]
 
 _ONE_PASS = 640
 """Longest side, in pixels, up to which one pass sees small and large faces."""
@@ -93,13 +93,22 @@ class Detector:
         found = Detections.joined(parts)
         return found[found.distinct(self._overlap)]
 
-    def find_turned(self, pixels: UInt8, threshold: float, quarters: int) -> Detections:
-        """Look for faces that stand upright after ``quarters`` quarter turns clockwise; points come out turned back."""
+    def find_turned(self, pixels: UInt8, threshold: float, angle: float) -> Detections:
+        """Look for faces that are turned clockwise by about ``angle`` radians; boxes and points are the picture's own."""
         small = _resized(pixels, min(1.0, _ONE_PASS / max(pixels.shape[:2])))
         height, width = small.shape[:2]
-        found = self.look(np.ascontiguousarray(np.rot90(small, -quarters)), threshold)
+        c, s = math.cos(angle), math.sin(angle)
+        full_width = abs(width * c) + abs(height * s)
+        full_height = abs(width * s) + abs(height * c)
+        scale = min(1.0, _ONE_PASS / max(full_width, full_height))
+        size = (max(1, round(full_width * scale)), max(1, round(full_height * scale)))
+        turn = np.array([[c, s], [-s, c]]) * scale
+        middle = np.array([(width - 1) / 2, (height - 1) / 2])
+        matrix = np.column_stack([turn, (np.array(size) - 1) / 2 - turn @ middle])
+        upright = np.asarray(cv2.warpAffine(small, matrix, size, flags=cv2.INTER_LINEAR), np.uint8)
+        found = self.look(upright, threshold)
         found = found[found.distinct(self._overlap)]
-        return turned_back(found, quarters, width, height).scaled(pixels.shape[1] / width)
+        return _mapped_back(found, matrix).scaled(pixels.shape[1] / width)
 
     def closer(self, pixels: UInt8, detections: Detections) -> tuple[Detections, ...]:
         """Look at each place again, upright and turned.
@@ -134,24 +143,6 @@ class Detector:
         roomy = cv2.copyMakeBorder(small, border, border, border, border, cv2.BORDER_CONSTANT)
         found = self.look(np.asarray(roomy, np.uint8), threshold)
         return found.shifted(-border, -border).scaled(pixels.shape[1] / small.shape[1])
-
-
-def turned_back(found: Detections, quarters: int, width: int, height: int) -> Detections:
-    """Return what was found in a picture of ``width x height`` after clockwise quarter turns, in its own frame."""
-
-    def back(xy: Float32) -> Float32:
-        x, y = xy[..., 0], xy[..., 1]
-        turned = {
-            0: (x, y),
-            1: (y, height - x),
-            2: (width - x, height - y),
-            3: (width - y, x),
-        }[quarters % 4]
-        return np.stack(turned, axis=-1).astype(np.float32)
-
-    corners = back(found.boxes.reshape(-1, 2, 2))
-    boxes = np.concatenate([corners.min(axis=1), corners.max(axis=1)], axis=1)
-    return Detections(boxes, found.scores, back(found.points))
 
 
 def _mapped_back(seen: Detections, matrix: Matrix) -> Detections:

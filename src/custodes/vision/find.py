@@ -8,7 +8,7 @@ in eight positions; the position with the most evidence is the face's, so a face
 its head. The weights were set on pictures that nothing is reported on: freely licensed portraits, whole, scaled,
 turned and with the faces taken out.
 
-Where nothing is found, weaker proposals are heard, then the picture is searched turned by quarters.
+Where nothing is found, weaker proposals are heard, then the picture is turned and searched again.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ __all__ = ["Finder", "Found"]
 _PLAIN_SCORE, _PLAIN_MESH = 0.9, 0.98
 """From this score and this mesh probability on, a face is taken to stand as the detector says, without another look."""
 _SCORE_WEIGHT = 8.0
-_ENOUGH = 2.0
+_ENOUGH = 3.0
 """Evidence that makes a face."""
 _ALONE = 0.25
 """Share of the way from the sure score to 1 from which the detector is believed without the mesh (profiles)."""
@@ -41,6 +41,9 @@ _WEAK_CANDIDATES = 12
 """Weak proposals that are heard where nothing else is found."""
 _CANDIDATE_SHARE, _WEAK_SHARE = 0.75, 0.5
 """Scores, over the pack's threshold, from which a place is a proposal, and a weak one."""
+_ALL_AROUND = tuple(math.radians(a) for a in (90, 270, 180, 45, 315, 135, 225))
+_ON_ITS_SIDE = 60.0
+"""Roll in degrees."""
 _CLIP = 1e-3
 
 
@@ -90,8 +93,8 @@ class Finder:
         faces = self._faces(pixels, proposals[strong][: max_faces * _CANDIDATES])
         if not len(faces):
             faces = self._faces(pixels, proposals[~strong][:_WEAK_CANDIDATES])
-        for quarters in self._further_turns(faces):
-            turned = self._detector.find_turned(pixels, weak if not len(faces) else candidate, quarters)
+        for angle in self._further_angles(faces):
+            turned = self._detector.find_turned(pixels, candidate, angle)
             faces = self._together(faces, self._faces(pixels, turned[: max_faces * _CANDIDATES]))
             if len(faces):
                 break
@@ -144,16 +147,16 @@ class Finder:
         return self._distinct(joined)
 
     @staticmethod
-    def _further_turns(faces: _Weighed) -> tuple[int, ...]:
-        """Return by how many clockwise quarters to turn the picture and look again.
+    def _further_angles(faces: _Weighed) -> tuple[float, ...]:
+        """Return the angles, in radians, at which to look for turned faces.
 
-        Where nothing was found, that is every way; where a face lies on its side, the way that sets it upright,
+        Where nothing was found, that is all around; where a face lies on its side, the angle at which it lies,
         since others may lie as it does.
         """
         if not len(faces):
-            return (1, 3, 2)
-        turns = [round(-pose(mesh).roll / 90) % 4 for mesh in faces.meshes.points]
-        return tuple(sorted({t for t in turns if t}))[:1]
+            return _ALL_AROUND
+        rolls = [pose(mesh).roll for mesh in faces.meshes.points]
+        return tuple(math.radians(r) for r in rolls if abs(r) > _ON_ITS_SIDE)[:1]
 
 
 def _subset(faces: _Weighed, which: np.ndarray[tuple[int], np.dtype[np.intp]]) -> _Weighed:
@@ -167,5 +170,5 @@ def _logit(share: Float32) -> Float32:
 
 
 def _confidence(evidence: Float32) -> Float32:
-    """Return 0..100: half the evidence, as a probability; barely enough evidence is 73."""
+    """Return 0..100: half the evidence, as a probability; barely enough evidence is 82."""
     return np.asarray(100 / (1 + np.exp(-evidence / 2)), np.float32)

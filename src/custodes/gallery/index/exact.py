@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from custodes.domain import Float32
 from custodes.errors import Invalid
-from custodes.gallery.index.block import BLOCK_BYTES, Block, Segment, Sweeper, capacity_for
+from custodes.gallery.index.block import Block, Segment, Sweeper, rows_of_a_block
 from custodes.gallery.index.codes import MAX_DIMENSION, EncodedRows, encode, padded
 from custodes.gallery.index.probe import Probe
 from custodes.gallery.index.protocol import Fetch, Hits, Int64
@@ -73,7 +73,7 @@ class ExactIndex:
         with self._writing:
             segments: list[Segment] = []
             for segment in self._segments:
-                segments += _without(segment, segment.holding(keys))
+                segments += _without(segment, keys)
             for rung in np.unique(rows.rungs):
                 chosen = rows.rungs == rung
                 _append(segments, int(rung), keys[chosen], rows.where(chosen))
@@ -83,17 +83,14 @@ class ExactIndex:
         """Remove rows; see :meth:`VectorIndex.remove`."""
         _require_keys(keys)
         with self._writing:
-            number = 0
-            while number < len(self._segments):
-                segment = self._segments[number]
-                gone = segment.holding(keys)
-                if not gone.any():
-                    number += 1
-                    continue
-                before, after = self._segments[:number], self._segments[number + 1 :]
-                self._segments = before + tuple(_without(segment, gone)) + after
-                number += len(self._segments) - len(before) - len(after)
-                del segment  # the last reference, unless a search is on: the block is erased here
+            kept: list[Segment] = []
+            left = list(reversed(self._segments))
+            while left:
+                segment = left.pop()
+                kept += _without(segment, keys)
+                if not kept or kept[-1] is not segment:
+                    self._segments = (*kept, *reversed(left))
+                del segment  # the last reference, unless a search is on: here the block of a removed row is erased
             self._segments = tuple(_merged(self._segments))
 
     def search(self, query: Float32, k: int, threshold: float, fetch: Fetch) -> Hits:
@@ -135,8 +132,12 @@ def _require_keys(keys: Int64) -> None:
         raise Invalid(f"Keys are (n,) int64, got {keys.shape} {keys.dtype}.")
 
 
-def _without(segment: Segment, gone: npt.NDArray[np.bool_]) -> list[Segment]:
-    """Return the segment less some rows; nothing when none is left."""
+def _without(segment: Segment, keys: Int64) -> list[Segment]:
+    """Return the segment less the rows with these keys: itself, a smaller copy, or nothing when none is left."""
+    near = keys[(keys >= segment.low) & (keys <= segment.high)]
+    if not len(near):
+        return [segment]
+    gone = np.isin(segment.keys, near)
     if not gone.any():
         return [segment]
     return [] if gone.all() else [segment.compacted(~gone)]
@@ -149,7 +150,7 @@ def _merged(segments: tuple[Segment, ...]) -> list[Segment]:
     for segment in segments:
         rung = segment.block.rung
         at = latest.get(rung)
-        half = BLOCK_BYTES // segment.block.codes.shape[1] // 2
+        half = rows_of_a_block(segment.block.codes.shape[1]) // 2
         if at is not None and out[at].length + segment.length <= half:
             out[at] = out[at].joined(segment)
         else:
@@ -161,14 +162,14 @@ def _merged(segments: tuple[Segment, ...]) -> list[Segment]:
 def _append(segments: list[Segment], rung: int, keys: Int64, rows: EncodedRows) -> None:
     """Write rows of one rung behind the last segment of that rung, and into new blocks."""
     width = rows.codes.shape[1]
-    whole = BLOCK_BYTES // width
+    whole = rows_of_a_block(width)
     last = next((i for i in reversed(range(len(segments))) if segments[i].block.rung == rung), None)
     done = 0
     while done < len(keys):
         used = 0 if last is None or segments[last].length >= whole else segments[last].length
         stop = min(len(keys), done + whole - used)
         if last is None or not used:
-            block = Block(rung, capacity_for(stop - done, width), width)
+            block = Block(rung, stop - done, width)
             last = len(segments)
             segments.append(block.write(0, keys[done:stop], rows.part(done, stop)))
         else:

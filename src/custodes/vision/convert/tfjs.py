@@ -140,7 +140,7 @@ class _Importer:
         self._outputs: list[onnx.ValueInfoProto] = []
 
     def give_out(self, name: str, source: str) -> None:
-        value = self._plain(source.removeprefix("~"))
+        value = self._plain(source.removeprefix("~").removesuffix(":0"))
         if source.startswith("~"):
             value = self._emit("Sigmoid", [value])
         self._writer.node("Reshape", [value, self._writer.constant(np.array([0, -1], np.int64))], output=name)

@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``make bench [ARGS="--quick vision"]``: print every figure, and write build/bench.json."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+
+for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(_name, "1")  # before numpy is loaded: figures are single thread
+
+
+def main() -> None:
+    """Run the parts that were asked for."""
+    from bench import search, service, vision
+    from bench.report import print_rows, write_json
+
+    parts = {"vision": vision.run, "search": search.run, "service": service.run}
+    parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
+    parser.add_argument("parts", nargs="*", choices=[*parts, []], help="all if omitted")
+    parser.add_argument("--quick", action="store_true", help="fewer trials")
+    parser.add_argument("--json", type=Path, default=Path("build/bench.json"))
+    given = parser.parse_args()
+    results = {}
+    for name in given.parts or parts:
+        results[name] = parts[name](given.quick)
+        print_rows(name, results[name])
+    write_json(given.json, results)
+
+
+if __name__ == "__main__":
+    main()
