@@ -56,7 +56,7 @@ $(VENV)/.dev: requirements/dev.txt $(VENV)/.base
 	@touch $@
 
 $(VENV)/.bench: requirements/bench.txt $(VENV)/.dev
-	$(PIP) install --require-hashes -r requirements/bench.txt
+	$(PIP) install --require-hashes --no-deps -r requirements/bench.txt
 	@touch $@
 
 # Pins with hashes, without addresses (needs uv).
@@ -64,7 +64,7 @@ UV = uv pip compile --universal --python-version 3.11 --generate-hashes --no-emi
 lock:
 	$(UV) --extra s3 --extra postgres pyproject.toml -o requirements/base.txt
 	$(UV) --extra s3 --extra postgres --group dev pyproject.toml -o requirements/dev.txt
-	$(UV) --group bench -c requirements/dev.txt pyproject.toml -o requirements/bench.txt
+	$(UV) --no-deps requirements/bench.in -o requirements/bench.txt
 	$(UV) --no-deps requirements/models.in -o requirements/models.txt
 
 clean:

@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from custodes.config import Config
-from custodes.db import Database, Vault
+from custodes.db import Database, Vault, make_private_folder
 from custodes.gallery import Collections, IndexCache, References, Subjects
 from custodes.gallery.index import ExactIndex
 from custodes.governance import Keys, Replays
@@ -50,10 +50,10 @@ class App:
             Unavailable: if the database or a package isn't there.
             IntegrityError: if models or keys are not what they were.
         """
-        config.data.mkdir(parents=True, exist_ok=True, mode=0o700)
-        vault = Vault.from_file(config.key_path)
+        make_private_folder(config.data)
         database = Database(config.database_url)
         database.migrate()
+        vault = Vault.for_database(database, config.key_path)
         engines = Engines(
             config.vision.pack,
             lambda pack: Engine(open_pack(config, pack), config.vision, config.limits),

@@ -4,17 +4,19 @@
 This is the only module that looks at ``os.environ``. Every setting is a field with a default and, in its
 metadata, one sentence and a unit; ``docs/settings.md`` is written from them and a test keeps both equal.
 The variable of ``[section] name`` is ``CUSTODES_SECTION_NAME``; the settings of ``[server]`` and the top level
-drop the section: ``CUSTODES_PORT``, ``CUSTODES_DATA``.
+drop the section: ``CUSTODES_PORT``, ``CUSTODES_DATA``. A variable that is set to nothing counts as not set.
 """
 
 from __future__ import annotations
 
+import difflib
+import math
 import os
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import Field, dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, TypeVar, get_origin, get_type_hints
 
 import platformdirs
 
@@ -25,8 +27,19 @@ __all__ = ["Config", "Setting", "load", "settings"]
 _T = TypeVar("_T")
 
 
-def _setting(default: _T, doc: str, *, unit: str = "", choices: tuple[str, ...] = ()) -> _T:
-    made: _T = field(default=default, metadata={"doc": doc, "unit": unit, "choices": choices})
+def _setting(
+    default: _T,
+    doc: str,
+    *,
+    unit: str = "",
+    choices: tuple[str, ...] = (),
+    least: float = -math.inf,
+    most: float = math.inf,
+    shown: str = "",
+) -> _T:
+    """Declare a setting; ``least`` and ``most`` bound a number, ``shown`` is how the manual words the default."""
+    about = {"doc": doc, "unit": unit, "choices": choices, "least": least, "most": most, "shown": shown}
+    made: _T = field(default=default, metadata=about)
     return made
 
 
@@ -39,12 +52,12 @@ class Server:
     """Where the server listens and how much it does at once."""
 
     host: str = _setting("127.0.0.1", "Address to listen on.")
-    port: int = _setting(8420, "Port to listen on; 0 takes a free one.")
+    port: int = _setting(8420, "Port to listen on; 0 takes a free one.", least=0, most=65_535)
     region: str = _setting("us-east-1", "Region name that clients sign with and that ARNs carry.")
     account: str = _setting("000000000000", "Twelve-digit account number that ARNs carry.")
-    workers: int = _setting(0, "Inference threads of one server process; 0 means one a core.")
-    queue: int = _setting(256, "Requests that may wait for a thread before others are throttled.")
-    timeout: float = _setting(60.0, "A request waits at most so long for its turn.", unit="seconds")
+    workers: int = _setting(0, "Inference threads of one server process; 0 means one a core.", least=0)
+    queue: int = _setting(256, "Requests that may wait for a thread before others are throttled.", least=1)
+    timeout: float = _setting(60.0, "A request waits at most so long for its turn.", unit="seconds", least=0.001)
     endpoint: str = _setting("", "Public endpoint URL to print, when it isn't http://host:port.")
 
 
@@ -52,12 +65,13 @@ class Server:
 class Auth:
     """Request signatures."""
 
-    clock_skew: int = _setting(300, "A signature's date may differ from the clock by so much.", unit="seconds")
+    clock_skew: int = _setting(300, "A signature's date may differ from the clock by so much.", unit="seconds", least=1)
     replay_grace: float = _setting(
         5.0,
         "Distinct requests of one second share a signature when the client doesn't sign a request id; they pass "
         "for so long after the first.",
         unit="seconds",
+        least=0,
     )
 
 
@@ -68,7 +82,7 @@ class Vision:
     pack: str = _setting("custodes-1", "Model pack of new collections.")
     pack_dirs: tuple[str, ...] = _setting((), "Further folders that hold model packs, a folder each.")
     provider: str = _setting("cpu", "What runs the models.", choices=("cpu", "cuda", "openvino"))
-    threads: int = _setting(1, "Threads that one inference may use.")
+    threads: int = _setting(1, "Threads that one inference may use.", least=1)
     gender: bool = _setting(
         False,
         "Report perceived gender. It is a guess from appearance, not an identity: see docs/attributes.md.",
@@ -84,16 +98,16 @@ class Vision:
 class Limits:
     """Limits that protect the server; Rekognition's own where it has one."""
 
-    body_bytes: int = _setting(16_000_000, "Largest request body.", unit="bytes")
-    image_bytes: int = _setting(5_242_880, "Largest image in a request.", unit="bytes")
-    s3_image_bytes: int = _setting(15_728_640, "Largest image in a bucket.", unit="bytes")
+    body_bytes: int = _setting(16_000_000, "Largest request body.", unit="bytes", least=1)
+    image_bytes: int = _setting(5_242_880, "Largest image in a request.", unit="bytes", least=1)
+    s3_image_bytes: int = _setting(15_728_640, "Largest image in a bucket.", unit="bytes", least=1)
     image_pixels: int = _setting(
-        100_000_000, "Largest image after decoding; protects against decompression bombs.", unit="pixels"
+        100_000_000, "Largest image after decoding; protects against decompression bombs.", unit="pixels", least=1
     )
-    min_side: int = _setting(80, "Smallest width and height of an image.", unit="pixels")
-    faces: int = _setting(100, "Faces reported for one image, the largest first.")
-    collection_faces: int = _setting(20_000_000, "Faces in one collection.")
-    subject_faces: int = _setting(100, "Faces of one user.")
+    min_side: int = _setting(80, "Smallest width and height of an image.", unit="pixels", least=1)
+    faces: int = _setting(100, "Faces reported for one image, the largest first.", least=1)
+    collection_faces: int = _setting(20_000_000, "Faces in one collection.", least=1)
+    subject_faces: int = _setting(100, "Faces of one user.", least=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +136,12 @@ class Config:
     """The whole configuration; build it with :func:`load`."""
 
     data: Path = _setting(_default_data(), "Folder of database, keys and logs.", unit="path")
-    cache: Path = _setting(Path(platformdirs.user_cache_dir("custodes")), "Folder of converted models.", unit="path")
+    cache: Path = _setting(
+        Path(platformdirs.user_cache_dir("custodes")),
+        "Folder of converted models.",
+        unit="path",
+        shown="the user's cache folder",
+    )
     database: str = _setting("", "SQLAlchemy URL; empty means SQLite in the data folder.")
     master_key_file: str = _setting(
         "", "File with the 32-byte master key (hex); empty means DATA/keys/master.key.", unit="path"
@@ -152,17 +171,25 @@ class Config:
     @property
     def key_path(self) -> Path:
         """File of the master key."""
-        return Path(self.master_key_file) if self.master_key_file else self.data / "keys" / "master.key"
+        return Path(self.master_key_file).expanduser() if self.master_key_file else self.data / "keys" / "master.key"
 
     @property
     def bucket_root(self) -> Path:
         """Folder whose subfolders are buckets."""
-        return Path(self.s3.buckets) if self.s3.buckets else self.data / "buckets"
+        return Path(self.s3.buckets).expanduser() if self.s3.buckets else self.data / "buckets"
 
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """One documented setting, for ``docs/settings.md`` and ``custodes config``."""
+    """One documented setting, for ``docs/settings.md``.
+
+    Attributes:
+        section: table of the TOML file; empty at the top level.
+        name, variable: its name there, and the variable that sets it.
+        default: its value when nothing is given, and ``shown``, how to word that, if not by the value.
+        doc, unit, choices: what it is, in which unit, and what it may be, if that is a list.
+        least, most: bounds of a number, or infinite.
+    """
 
     section: str
     name: str
@@ -171,6 +198,9 @@ class Setting:
     doc: str
     unit: str
     choices: tuple[str, ...]
+    least: float
+    most: float
+    shown: str
 
 
 def _variable(section: str, name: str) -> str:
@@ -193,51 +223,105 @@ def _sections() -> Iterator[tuple[str, type[Any], Field[Any]]]:
 
 def settings() -> tuple[Setting, ...]:
     """Return every setting, in the order of the documentation."""
-    return tuple(
-        Setting(
-            s,
-            f.name,
-            _variable(s, f.name),
-            f.default,
-            f.metadata["doc"],
-            f.metadata["unit"],
-            f.metadata["choices"],
-        )
-        for s, _, f in _sections()
-    )
+    return tuple(Setting(s, f.name, _variable(s, f.name), f.default, **f.metadata) for s, _, f in _sections())
 
 
-def _parse(raw: object, kind: Any, name: str, choices: tuple[str, ...]) -> Any:
-    """Turn a TOML value or a variable's text into ``kind``.
+_WORDS = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
+
+
+def _of_text(text: str, kind: Any) -> Any:
+    """Turn a variable's text into ``kind``.
 
     Raises:
-        Invalid: if it isn't one.
+        ValueError: if it isn't one.
+    """
+    if get_origin(kind) is tuple:
+        return tuple(i for i in text.split(os.pathsep) if i)
+    if kind is bool:
+        if text.lower() not in _WORDS:
+            raise ValueError(text)
+        return _WORDS[text.lower()]
+    return Path(text).expanduser() if kind is Path else kind(text)
+
+
+def _of_toml(value: object, kind: Any) -> Any:
+    """Turn a TOML value into ``kind``.
+
+    Raises:
+        ValueError: if it isn't one.
+    """
+    if get_origin(kind) is tuple and isinstance(value, list) and all(isinstance(i, str) for i in value):
+        return tuple(value)
+    if kind is Path and isinstance(value, str):
+        return Path(value).expanduser()
+    if kind is float and isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value)
+    if type(value) is not kind:
+        raise ValueError(value)
+    return value
+
+
+def _parse(raw: object, kind: Any, label: str, about: Mapping[str, Any], of: Callable[[Any, Any], Any]) -> Any:
+    """Turn what was given into ``kind``, by ``of``, and check it.
+
+    Raises:
+        Invalid: if it isn't one, or isn't allowed.
     """
     try:
-        if get_origin(kind) is tuple:
-            items = raw.split(os.pathsep) if isinstance(raw, str) else list(raw)  # type: ignore[call-overload]
-            return tuple(_parse(i, get_args(kind)[0], name, ()) for i in items if i != "")
-        if kind is bool:
-            if isinstance(raw, bool):
-                return raw
-            return {
-                "true": True,
-                "1": True,
-                "yes": True,
-                "on": True,
-                "false": False,
-                "0": False,
-                "no": False,
-                "off": False,
-            }[str(raw).lower()]
-        if kind is int and isinstance(raw, bool | float):
-            raise ValueError(raw)
-        value = kind(raw)
-    except (ValueError, TypeError, KeyError) as e:
-        raise Invalid(f"Setting {name} must be of type {getattr(kind, '__name__', kind)}, got {raw!r}.") from e
-    if choices and value not in choices:
-        raise Invalid(f"Setting {name} must be one of {', '.join(choices)}, got {raw!r}.")
+        value = of(raw, kind)
+    except (ValueError, OverflowError, RuntimeError) as e:  # RuntimeError: no home for ~
+        name = "list of texts" if get_origin(kind) is tuple else _KINDS[kind]
+        raise Invalid(f"Setting {label} must be a {name}, got {raw!r}.") from e
+    if about["choices"] and value not in about["choices"]:
+        raise Invalid(f"Setting {label} must be one of {', '.join(about['choices'])}, got {raw!r}.")
+    if kind in (int, float) and not (about["least"] <= value <= about["most"] and math.isfinite(value)):
+        top = f" and at most {about['most']:g}" if math.isfinite(about["most"]) else ""
+        raise Invalid(f"Setting {label} must be at least {about['least']:g}{top}, got {raw!r}.")
     return value
+
+
+_KINDS = {bool: "truth value", int: "whole number", float: "number", str: "text", Path: "path"}
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """Read a TOML file.
+
+    Raises:
+        Invalid: if that isn't possible.
+    """
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as e:
+        raise Invalid(f"The configuration file {path.name} can't be read: {e.strerror}.") from e
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as e:
+        raise Invalid(f"The configuration file {path.name} can't be read: {e}.") from e
+
+
+def _refuse_strays(given: Mapping[str, Any], env: Mapping[str, str]) -> None:
+    """Refuse what no setting is called.
+
+    Raises:
+        Invalid: if there is any.
+    """
+    known = settings()
+    names = {(s.section, s.name) for s in known}
+    tables = {s.section for s in known} - {""}
+    strays = [k for k in given if k not in tables and ("", k) not in names]
+    for table in tables & set(given):
+        if not isinstance(given[table], dict):
+            raise Invalid(f"Setting {table} must be a table, got {given[table]!r}.")
+        strays += [f"[{table}] {k}" for k in given[table] if (table, k) not in names]
+    variables = {s.variable for s in known} | {"CUSTODES_CONFIG"}
+    strays += [v for v in sorted(env) if v.startswith("CUSTODES_") and v not in variables and not _of_kubernetes(v)]
+    if strays:
+        near = difflib.get_close_matches(strays[0], variables, 1) if strays[0] in env else []
+        hint = f"Did you mean {near[0]}? " if near else ""
+        raise Invalid(f"Unknown setting {', '.join(strays)}.", remedy=f"{hint}docs/settings.md lists all.")
+
+
+def _of_kubernetes(variable: str) -> bool:
+    """Tell whether Kubernetes sets a variable, as it does for a service of our name."""
+    return variable.startswith(("CUSTODES_SERVICE_", "CUSTODES_PORT_"))
 
 
 def load(file: Path | None = None, environ: Mapping[str, str] | None = None) -> Config:
@@ -250,36 +334,21 @@ def load(file: Path | None = None, environ: Mapping[str, str] | None = None) -> 
     Raises:
         Invalid: if the file can't be read, or a setting is unknown or of the wrong type.
     """
-    env = dict(os.environ if environ is None else environ)
-    path = file or (Path(env["CUSTODES_CONFIG"]) if env.get("CUSTODES_CONFIG") else None)
-    given: dict[str, Any] = {}
-    if path:
-        try:
-            given = tomllib.loads(path.read_text(encoding="utf-8"))
-        except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as e:
-            raise Invalid(f"The configuration file {path.name} can't be read: {e}.") from e
+    env = {k: v for k, v in (os.environ if environ is None else environ).items() if v}
+    path = file or (Path(env["CUSTODES_CONFIG"]).expanduser() if "CUSTODES_CONFIG" in env else None)
+    given = _read(path) if path else {}
+    _refuse_strays(given, env)
     values: dict[str, dict[str, Any]] = {}
-    known: dict[str, set[str]] = {"": set()}
     for section, cls, f in _sections():
-        known.setdefault(section, set()).add(f.name)
         kind = get_type_hints(cls)[f.name]
-        label = f"[{section}] {f.name}" if section else f.name
-        table = given if not section else given.get(section, {})
-        if not isinstance(table, dict):
-            raise Invalid(f"Setting {section} must be a table.")
+        table = given.get(section, {}) if section else given
         found = values.setdefault(section, {})
         if f.name in table:
-            found[f.name] = _parse(table[f.name], kind, label, f.metadata["choices"])
+            label = f"[{section}] {f.name}" if section else f.name
+            found[f.name] = _parse(table[f.name], kind, label, f.metadata, _of_toml)
         variable = _variable(section, f.name)
         if variable in env:
-            found[f.name] = _parse(env[variable], kind, variable, f.metadata["choices"])
-    known[""] |= set(known)
-    for key, value in given.items():
-        strays = (
-            [f"[{key}] {k}" for k in value if k not in known[key]] if key in known and isinstance(value, dict) else []
-        )
-        if key not in known[""] or strays:
-            raise Invalid(f"Unknown setting {', '.join(strays) or key}.", remedy="docs/settings.md lists all.")
+            found[f.name] = _parse(env[variable], kind, variable, f.metadata, _of_text)
     top = values.pop("")
     parts = {name: cls(**values.get(name, {})) for name, cls in _tables()}
     return Config(**top, **parts)

@@ -190,3 +190,10 @@ def test_image_has_bytes_or_object(client, people) -> None:
         with pytest.raises(client.exceptions.InvalidParameterException) as caught:
             client.detect_faces(Image=image)
         assert "has" in message(caught)
+
+
+def test_compare_two_photos_of_one_person(client, photo) -> None:
+    """Another photo of the same person matches above 80 %, one of somebody else doesn't."""
+    source, same, other = ({"Bytes": photo(name)} for name in ("obama_1.jpg", "obama_2.jpg", "biden.jpg"))
+    assert client.compare_faces(SourceImage=source, TargetImage=same)["FaceMatches"]
+    assert client.compare_faces(SourceImage=source, TargetImage=other)["FaceMatches"] == []

@@ -91,6 +91,7 @@ def small_limits() -> Iterator[None]:
         patch.setattr(block, "_BLOCK_BYTES", 4096)
         patch.setattr(block, "_FIRST_ROWS", 4)
         patch.setattr(block, "_CHUNK_BYTES", 1024)
+        patch.setattr(exact, "_FEW_ROWS", 0)
         patch.setattr(exact, "_SPARE", 2)
         patch.setattr(exact, "_MOST", 8)
         patch.setattr(exact, "_HELD", 16)
@@ -153,17 +154,20 @@ def test_adding_replacing_and_removing_in_any_order(steps: list[tuple[str, list[
 
 
 @pytest.mark.parametrize(("k", "threshold"), [(1, -1.0), (10, 0.3), (100, -1.0), (4096, 0.2), (4096, -1.0), (9000, -1)])
-def test_large_set_with_production_limits(k: int, threshold: float, rng: np.random.Generator) -> None:
-    """Limits as they are in use give the brute-force result, up to k beyond the number of rows."""
+def test_large_set_with_production_limits(
+    k: int, threshold: float, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Limits as they are in use give the brute-force result, scanned or swept, up to k beyond the number of rows."""
     index, store = ExactIndex(128), Store()
     people = rng.standard_normal((1600, 128))
     x = unit(people[rng.integers(0, 1600, 8000)] + 0.8 * rng.standard_normal((8000, 128)))
     store.add(index, list(range(8000)), x)
     for q in (unit(people[:3] + 0.8 * rng.standard_normal((3, 128))), rows_of("random", 3, 128, rng)):
-        assert [found(h) for h in index.search_batch(q, k, threshold, store.fetch)] == [
-            store.best(x, k, threshold) for x in q
-        ]
-        assert found(index.search(q[0], k, threshold, store.fetch)) == store.best(q[0], k, threshold)
+        expected = [store.best(x, k, threshold) for x in q]
+        for few in (0, 50_000):
+            monkeypatch.setattr(exact, "_FEW_ROWS", few)
+            assert [found(h) for h in index.search_batch(q, k, threshold, store.fetch)] == expected
+        assert found(index.search(q[0], k, threshold, store.fetch)) == expected[0]
     assert store.largest <= 4096
 
 
@@ -288,7 +292,7 @@ def test_removed_rows_are_erased(rng: np.random.Generator) -> None:
     index = ExactIndex(128)
     x = rows_of("random", 3000, 128, rng)
     index.add(np.arange(3000), x)
-    code = block.Segment.codes.fget(index._segments[0])[5].tobytes()  # type: ignore[attr-defined]
+    code = index._segments[0].codes[5].tobytes()
     key = int(index._segments[0].keys[5])
     memory = [s.block.codes for s in index._segments]
     assert any(code in m.tobytes() for m in memory)

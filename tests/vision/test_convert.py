@@ -348,6 +348,15 @@ def test_meshes_give_the_points_of_an_independent_conversion(role: str, file: st
         np.testing.assert_allclose(found[name].ravel()[: len(expected)], expected, atol=0.01)
 
 
+def test_expressions_are_those_of_an_independent_conversion() -> None:
+    """Probabilities of a test pattern agree with golden values that another converter's network gave."""
+    model = Model(convert((PACK / "expression.onnx").read_bytes(), steps_of("expression")))
+    y, x = np.mgrid[:112, :112].astype(np.float32)
+    waves = np.stack([np.sin(x / 17) * np.cos(y / 23), np.sin((x + y) / 31), np.cos(x / 9) * np.sin(y / 41)])
+    (found,) = model.run(((waves[None] * 0.5 + 0.5) * 255).astype(np.float32))
+    np.testing.assert_allclose(found, [[0.06256, 0.23456, 0.17208, 0.52983, 0.00022, 0.00066, 0.0001]], atol=2e-5)
+
+
 # --- networks for browsers -------------------------------------------------------------------------------------
 
 
@@ -421,3 +430,38 @@ def test_expression_weights_of_another_size_are_refused() -> None:
     listed = [{"weights": [{"name": "fc/bias", "shape": [7], "dtype": "float32"}]}]
     with pytest.raises(Invalid, match="weights"):
         convert_expression(json.dumps(listed).encode(), b"short")
+
+
+def expression_weights(*, as_bytes: bool) -> tuple[bytes, bytes]:
+    """Random weights of the expression network, as bytes on a scale or as the float32 that they stand for."""
+    rng, scale, least = np.random.default_rng(1), 0.01, -1.2
+    shapes: dict[str, tuple[int, ...]] = {"fc/weights": (256, 7), "fc/bias": (7,)}
+    before = 3
+    for block, width in enumerate((32, 64, 128, 256)):
+        for layer in range(4):
+            name = f"dense{block}/conv{layer}"
+            if before == 3:
+                shapes[f"{name}/filters"] = (3, 3, 3, width)
+            else:
+                shapes[f"{name}/depthwise_filter"] = (3, 3, before, 1)
+                shapes[f"{name}/pointwise_filter"] = (1, 1, before, width)
+            shapes[f"{name}/bias"] = (width,)
+            before = width
+    listed, stored = [], []
+    for name, shape in shapes.items():
+        raw = rng.integers(0, 256, shape).astype(np.uint8)
+        described: dict[str, object] = {"name": name, "shape": list(shape), "dtype": "float32"}
+        if as_bytes:
+            described["quantization"] = {"dtype": "uint8", "scale": scale, "min": least}
+        wide = raw.astype(np.float32) * np.float32(scale) + np.float32(least)
+        listed.append(described)
+        stored.append(raw.tobytes() if as_bytes else wide.tobytes())
+    return json.dumps([{"weights": listed}]).encode(), b"".join(stored)
+
+
+def test_bytes_on_a_scale_mean_the_weights_that_they_stand_for() -> None:
+    """The expression network answers alike from bytes and from float32, with seven shares of one."""
+    x = np.random.default_rng(0).integers(0, 256, (2, 3, 112, 112)).astype(np.float32)
+    small, wide = (Model(convert_expression(*expression_weights(as_bytes=b))).run(x)[0] for b in (True, False))
+    np.testing.assert_array_equal(small, wide)
+    np.testing.assert_allclose(small.sum(axis=1), 1, atol=1e-5)

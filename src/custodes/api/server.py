@@ -10,6 +10,7 @@ from typing import Any
 import uvicorn
 
 from custodes.api.aws.endpoint import AwsEndpoint
+from custodes.api.connection import Connection
 from custodes.api.gate import Gate
 from custodes.api.rest.routes import create_rest
 from custodes.api.telemetry import Telemetry
@@ -75,6 +76,8 @@ def serve(app: App, listener: socket.socket, ready: Callable[[], None]) -> None:
     application = Application(app)
     settings = uvicorn.Config(
         application,
+        http=Connection,
+        ws="none",
         log_config=None,
         access_log=False,
         server_header=False,

@@ -17,8 +17,17 @@ __all__ = ["Telemetry", "configure_logging"]
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 
+class _Forward(logging.Handler):
+    """Hands what libraries log through :mod:`logging` to structlog, so that all lines have one form."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Log a record."""
+        structlog.get_logger(record.name).log(record.levelno, record.getMessage(), exc_info=record.exc_info)
+
+
 def configure_logging(settings: Log) -> None:
-    """Set structlog up for this process: JSON lines, or coloured ones on a terminal."""
+    """Set structlog up for this process: JSON lines, or coloured ones on a terminal; libraries' warnings too."""
+    logging.basicConfig(handlers=[_Forward()], level=logging.WARNING, force=True)
     console = settings.format == "console" or (settings.format == "auto" and sys.stderr.isatty())
     renderer: structlog.typing.Processor = (
         structlog.dev.ConsoleRenderer() if console else structlog.processors.JSONRenderer()

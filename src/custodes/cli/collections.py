@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from custodes.cli.output import Json, console, installation, print_json, print_table
-from custodes.gallery import Collection
+
+if TYPE_CHECKING:
+    from custodes.gallery import Collection
 
 __all__ = ["program"]
 

@@ -1,28 +1,32 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How the command line speaks: tables for people, JSON for scripts, errors on standard error."""
+"""How the command line speaks: tables for people, JSON for scripts, errors on standard error, one line each."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Annotated, TypeAlias
+from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import orjson
 import typer
 from rich.console import Console
 from rich.table import Table
 
-from custodes.app import App
 from custodes.config import Config, load
 from custodes.errors import CustodesError
+
+if TYPE_CHECKING:
+    from custodes.app import App
 
 __all__ = ["Json", "configuration", "console", "fail", "installation", "print_json", "print_table", "warn"]
 
 Json: TypeAlias = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
-console = Console()
-_errors = Console(stderr=True)
+_PIPED = 10_000  # columns: what goes to a file or a program is not cut to fit a screen
+
+console = Console(width=None if sys.stdout.isatty() else _PIPED)
+_errors = Console(stderr=True, soft_wrap=True)
 
 
 def configuration() -> Config:
@@ -37,6 +41,8 @@ def configuration() -> Config:
 @contextmanager
 def installation() -> Iterator[App]:
     """Open the installation in the data folder; a server may run on it at the same time."""
+    from custodes.app import App  # here, so that --help doesn't wait for a database and models
+
     app = App.open(configuration())
     try:
         yield app

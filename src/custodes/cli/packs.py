@@ -4,12 +4,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from custodes.cli.output import Json, configuration, console, print_json, print_table
-from custodes.operations.packs import Manifest, PackOperations
+
+if TYPE_CHECKING:
+    from custodes.operations.packs import Manifest, PackOperations
 
 __all__ = ["program"]
 
@@ -19,6 +21,8 @@ PackId = Annotated[str | None, typer.Argument(help="The pack; the configured one
 
 
 def _operations() -> tuple[PackOperations, str]:
+    from custodes.operations.packs import PackOperations  # here, so that --help doesn't wait for it
+
     config = configuration()
     return PackOperations(config), config.vision.pack
 

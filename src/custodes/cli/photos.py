@@ -9,18 +9,20 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from custodes.app import App
 from custodes.cli.output import Json, configuration, console, installation, print_json, print_table, warn
 from custodes.domain import AttributeSet, Box, Face, QualityFilter
 from custodes.errors import Conflict, CustodesError, NotFound
-from custodes.operations.faces import ImageSearch
-from custodes.vision.draw import draw, save
-from custodes.vision.engine import Engine
+
+if TYPE_CHECKING:
+    from custodes.app import App
+    from custodes.operations.faces import ImageSearch
+    from custodes.vision.engine import Engine
+    from custodes.vision.image import Image
 
 __all__ = ["add_to"]
 
@@ -52,6 +54,18 @@ def _bytes(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as e:
         raise NotFound(f"{path} can't be read: {e.strerror}.") from e
+
+
+def _engine() -> Engine:
+    from custodes.vision.engine import Engine  # here, so that --help doesn't wait for models
+
+    return Engine.default(configuration())
+
+
+def _draw(image: Image, faces: Sequence[Face], labels: Sequence[str], path: Path) -> None:
+    from custodes.vision.draw import draw, save
+
+    save(draw(image, faces, labels), path)
 
 
 def _box(box: Box) -> dict[str, float]:
@@ -89,11 +103,11 @@ def detect(
     as_json: Json = False,
 ) -> None:
     """Find the faces of a photo."""
-    engine = Engine.default(configuration())
+    engine = _engine()
     image = engine.decode(_bytes(photo))
     faces = engine.detect(image, attributes=AttributeSet.all() if attributes else False)
     if picture:
-        save(draw(image, faces, [f"{f.confidence:.1f} %" for f in faces]), picture)
+        _draw(image, faces, [f"{f.confidence:.1f} %" for f in faces], picture)
     rows = [_face(f) for f in faces]
     if as_json:
         print_json({"width": image.size.width, "height": image.size.height, "faces": rows})
@@ -140,7 +154,7 @@ def compare(
     as_json: Json = False,
 ) -> None:
     """Compare the largest face of one photo with all faces of another."""
-    engine = Engine.default(configuration())
+    engine = _engine()
     left, right = engine.decode(_bytes(source)), engine.decode(_bytes(target))
     probes, faces = engine.detect(left), engine.detect(right)
     for path, found in ((source, probes), (target, faces)):
@@ -153,7 +167,7 @@ def compare(
     ranked = sorted(zip(faces, scores, strict=True), key=lambda pair: -pair[1].cosine)
     if picture:
         labels = [f"{s.similarity:.1f} %" for _, s in ranked]
-        save(draw(right, [f for f, _ in ranked], labels), picture)
+        _draw(right, [f for f, _ in ranked], labels, picture)
     rows = [
         {
             "box": _box(f.box),
@@ -251,13 +265,17 @@ def index(
             for outcome in _outcomes(app, collection, folder, paths, quality):
                 results.append(outcome)
                 progress.advance(task)
-    failed = sorted((r for r in results if r.failed), key=lambda r: r.path)
+    failed = [
+        {"photo": str(r.path.relative_to(folder)), "reason": r.failed}
+        for r in sorted(results, key=lambda r: r.path)
+        if r.failed
+    ]
     told = {
         "collection_id": collection,
         "photos": len(paths),
         "faces": sum(r.enrolled for r in results),
         "already_in": sum(r.skipped for r in results),
-        "failed": [{"photo": str(r.path.relative_to(folder)), "reason": r.failed} for r in failed],
+        "failed": failed,
     }
     if as_json:
         print_json(told)
@@ -268,7 +286,7 @@ def index(
         highlight=False,
     )
     if failed:
-        print_table(("Photo", "Why not"), [(f["photo"], f["reason"]) for f in told["failed"]])  # type: ignore[attr-defined,index]
+        print_table(("Photo", "Why not"), [(f["photo"], f["reason"]) for f in failed])
 
 
 # --- search ---------------------------------------------------------------------------------------------------
@@ -296,7 +314,7 @@ def search(
                 warn(f"{photo.name} shows {count} faces; the largest is searched for. --all searches for each.")
         if picture:
             faces = [s.probe for s in searches]
-            save(draw(app.engines.default.decode(data), faces, [_caption(s) for s in searches]), picture)
+            _draw(app.engines.default.decode(data), faces, [_caption(s) for s in searches], picture)
     if as_json:
         print_json([_searched(s) for s in searches])
         return

@@ -4,12 +4,15 @@
 from __future__ import annotations
 
 import threading
+from typing import TYPE_CHECKING
 
 import typer
 
 from custodes.cli.output import configuration, console
 from custodes.config import Config
-from custodes.governance import AccessKey
+
+if TYPE_CHECKING:
+    from custodes.governance import AccessKey
 
 __all__ = ["add_to"]
 

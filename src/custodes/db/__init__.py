@@ -3,7 +3,17 @@
 
 from __future__ import annotations
 
-from custodes.db.engine import Database, metadata
+from custodes.db.engine import ERASED, Database, explained, hold, make_private_file, make_private_folder, metadata
 from custodes.db.vault import Sealed, Vault
 
-__all__ = ["Database", "Sealed", "Vault", "metadata"]
+__all__ = [
+    "ERASED",
+    "Database",
+    "Sealed",
+    "Vault",
+    "explained",
+    "hold",
+    "make_private_file",
+    "make_private_folder",
+    "metadata",
+]

@@ -1,32 +1,31 @@
 # SPDX-License-Identifier: Apache-2.0
-"""SQLAlchemy engine, the two kinds of transaction, and migrations.
+"""SQLAlchemy engine, the two kinds of transaction, migrations, and erasure from the files.
 
 SQLite is run as a server would be: WAL, ``synchronous=FULL`` (an answer that was given survives a power cut),
-``secure_delete`` (deleted rows are overwritten), one writer at a time by ``BEGIN IMMEDIATE`` behind a lock of the
-process, so that threads wait their turn instead of polling. What was deleted also stands in the write-ahead log
-until that is truncated: :meth:`Database.scrub` does so.
+``secure_delete`` (deleted rows are overwritten), one writer at a time by ``BEGIN IMMEDIATE`` behind a queue of the
+process, so that threads have their turn in order instead of polling. What was deleted also stands in the write-ahead
+log until that is truncated: :meth:`Database.scrub` does so. Files are made for their owner alone, whatever the folder.
 """
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import threading
-import time
+from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 
 import sqlalchemy as sa
-from alembic import command
-from alembic.config import Config as AlembicConfig
 from sqlalchemy import event
 from sqlalchemy.engine import make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from custodes.errors import Invalid, Unavailable
+from custodes.errors import CustodesError, IntegrityError, Invalid, Unavailable
 
-__all__ = ["Database", "metadata"]
+__all__ = ["ERASED", "HEAD", "Database", "explained", "hold", "make_private_file", "make_private_folder", "metadata"]
 
 metadata = sa.MetaData(
     naming_convention={
@@ -36,16 +35,92 @@ metadata = sa.MetaData(
         "pk": "pk_%(table_name)s",
     }
 )
-"""Every table of the house; each room's ``store`` adds its own."""
+"""Every table of the house; each room's ``schema`` adds its own."""
+
+ERASED = {"erased": True}
+"""A table's ``info`` if what is deleted of it must leave the files."""
+
+HEAD = "0001"
+"""The schema's version that this code works with: the last of ``migrations/versions``."""
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
+_MIGRATING = threading.Lock()  # Alembic's context belongs to the process
 _BUSY_MS = 30_000
+_SCRUB_MS = 250  # a scrub waits so long for readers, and writers with it
 _POOL = 32
+
+_SAYINGS = {
+    sqlite3.SQLITE_BUSY: "is busy",
+    sqlite3.SQLITE_LOCKED: "is busy",
+    sqlite3.SQLITE_FULL: "has no room left on its disk",
+    sqlite3.SQLITE_READONLY: "may not be written",
+    sqlite3.SQLITE_PERM: "may not be opened",
+    sqlite3.SQLITE_CANTOPEN: "can't be opened",
+    sqlite3.SQLITE_IOERR: "can't be read or written",
+    sqlite3.SQLITE_NOMEM: "has no memory left",
+}
+
+
+def _explain(error: sa.exc.SQLAlchemyError) -> CustodesError | None:
+    """Tell what is wrong with the database; None if it is the statement that is wrong."""
+    orig = getattr(error, "orig", None)
+    if isinstance(orig, sqlite3.Error):
+        code = getattr(orig, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
+        if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+            return IntegrityError("The database file is damaged.", remedy="Restore it from a backup.")
+        said = _SAYINGS.get(code)
+    elif isinstance(error, sa.exc.TimeoutError):
+        said = "is busy"
+    else:
+        said = "can't be reached or is busy" if isinstance(error, sa.exc.OperationalError) else None
+    return Unavailable(f"The database {said}.", remedy="Try again.") if said else None
+
+
+@contextmanager
+def explained() -> Iterator[None]:
+    """Raise failures of the database, but not of statements, as errors of this house.
+
+    Raises:
+        Unavailable: if the database can't be reached, is busy, or can't be written.
+        IntegrityError: if its file is damaged.
+    """
+    try:
+        yield
+    except sa.exc.SQLAlchemyError as e:
+        known = _explain(e)
+        if known is None:
+            raise
+        raise known from e
+
+
+def make_private_folder(path: Path) -> None:
+    """Make a folder that its owner alone may enter; one that is there stays as it is.
+
+    Raises:
+        Unavailable: if it can't be made.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as e:
+        raise Unavailable(f"The data folder can't be made: {e.strerror}.") from e
+
+
+def make_private_file(path: Path) -> None:
+    """Make an empty file that its owner alone may read and write, unless there is one.
+
+    Raises:
+        Unavailable: if it or its folder can't be made.
+    """
+    make_private_folder(path.parent)
+    try:
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600))
+    except OSError as e:
+        raise Unavailable(f"The database's file can't be opened: {e.strerror}.") from e
 
 
 def _prepare_sqlite(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
     assert isinstance(connection, sqlite3.Connection)
-    connection.isolation_level = None  # SQLAlchemy's BEGIN below, not the driver's
+    connection.isolation_level = None  # the BEGIN of this module, not the driver's
     for pragma in (
         f"busy_timeout={_BUSY_MS}",
         "journal_mode=WAL",
@@ -58,6 +133,49 @@ def _prepare_sqlite(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None
         connection.execute(f"PRAGMA {pragma}")
 
 
+class _Queue:
+    """A lock that is given in the order of asking."""
+
+    def __init__(self) -> None:
+        self._mutex = threading.Lock()
+        self._held = False
+        self._waiting: deque[threading.Lock] = deque()
+
+    def acquire(self, *, blocking: bool = True) -> bool:
+        """Take the lock; without ``blocking`` only if it is free."""
+        with self._mutex:
+            if not self._held:
+                self._held = True
+                return True
+            if not blocking:
+                return False
+            turn = threading.Lock()
+            turn.acquire()
+            self._waiting.append(turn)
+        turn.acquire()
+        return True
+
+    def release(self) -> None:
+        """Hand the lock to who has waited longest."""
+        with self._mutex:
+            if self._waiting:
+                self._waiting.popleft().release()
+            else:
+                self._held = False
+
+    def __enter__(self) -> None:
+        self.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
+
+
+def hold(connection: sa.Connection, name: str) -> None:
+    """Keep others from holding the same name until the transaction ends; SQLite's one writer always does."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtextextended(name, 0))))
+
+
 class Database:
     """The one way to the database.
 
@@ -66,11 +184,14 @@ class Database:
 
     Raises:
         Invalid: if the URL names neither SQLite nor PostgreSQL.
-        Unavailable: if the driver is missing.
+        Unavailable: if the driver is missing, or the file can't be made.
     """
 
     def __init__(self, url: str) -> None:
-        parsed = make_url(url)
+        try:
+            parsed = make_url(url)
+        except sa.exc.ArgumentError as e:
+            raise Invalid("The database must be an SQLAlchemy URL: sqlite:///file or postgresql://host/name.") from e
         self.sqlite = parsed.get_backend_name() == "sqlite"
         if not self.sqlite and parsed.get_backend_name() != "postgresql":
             raise Invalid(f"The database must be sqlite or postgresql, got {parsed.get_backend_name()}.")
@@ -79,7 +200,7 @@ class Database:
         if self.sqlite:
             if not parsed.database or parsed.database == ":memory:":
                 raise Invalid("SQLite needs a file: several connections share it.")
-            Path(parsed.database).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            make_private_file(Path(parsed.database))
         try:
             self.engine = sa.create_engine(parsed, pool_size=_POOL, max_overflow=_POOL, pool_pre_ping=not self.sqlite)
         except ImportError as e:
@@ -88,7 +209,15 @@ class Database:
             ) from e
         if self.sqlite:
             event.listen(self.engine, "connect", _prepare_sqlite)
-        self._writer = threading.Lock() if self.sqlite else nullcontext()
+        self._writers = _Queue()
+        self._scrubs = threading.Lock()
+        self._counting = threading.Lock()
+        self._asked = 0  # scrubs that were asked for ...
+        self._scrubbed = 0  # ... and those that one, begun later, has done
+
+    def _turn(self) -> AbstractContextManager[None]:
+        """Wait for SQLite's one writer; PostgreSQL takes many."""
+        return self._writers if self.sqlite else nullcontext()
 
     @contextmanager
     def transaction(self) -> Iterator[sa.Connection]:
@@ -96,33 +225,36 @@ class Database:
 
         Raises:
             Unavailable: if the database can't be reached or stays locked.
+            IntegrityError: if its file is damaged.
         """
-        with self._writer, self._connect() as connection:
+        with self._turn(), self._connect() as connection:
             if self.sqlite:
                 connection.exec_driver_sql("BEGIN IMMEDIATE")
-            with connection.begin() if not connection.in_transaction() else connection.get_transaction():  # type: ignore[union-attr]
-                yield connection
+            yield connection
+            connection.commit()
 
     @contextmanager
     def read(self) -> Iterator[sa.Connection]:
-        """Open a transaction that only reads, and sees one state of the database (SQLite) throughout.
+        """Open a transaction that only reads, sees one state of the database throughout, and is rolled back.
 
         Raises:
             Unavailable: if the database can't be reached.
+            IntegrityError: if its file is damaged.
         """
         with self._connect() as connection:
             if self.sqlite:
                 connection.exec_driver_sql("BEGIN")
+            else:
+                connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
             yield connection
-            connection.rollback()
+        if self.sqlite and self._scrubbed < self._asked:
+            self._scrub_if_free()  # this reader may have been in the way
 
     @contextmanager
     def _connect(self) -> Iterator[sa.Connection]:
-        try:
-            with self.engine.connect() as connection:
-                yield connection
-        except sa.exc.OperationalError as e:
-            raise Unavailable("The database can't be reached or is busy.", remedy="Try again.") from e
+        """Open a connection; what it hasn't committed in the end is rolled back."""
+        with explained(), self.engine.connect() as connection:
+            yield connection
 
     def check(self) -> None:
         """Ask the database for a sign of life.
@@ -137,35 +269,86 @@ class Database:
         """Bring the schema to this version.
 
         Raises:
-            Unavailable: if the database can't be reached.
+            Unavailable: if the database can't be reached, or is of a later version of Custodes.
         """
-        config = AlembicConfig()
-        config.set_main_option("script_location", str(_MIGRATIONS))
-        with self.transaction() as connection:
-            if not self.sqlite:  # several processes may start at once; SQLite's writer lock serialises them already
-                connection.execute(sa.text("SELECT pg_advisory_xact_lock(hashtext('custodes.migrate'))"))
-            config.attributes["connection"] = connection
-            command.upgrade(config, "head")
+        with self.read() as connection:
+            known = sa.inspect(connection).has_table("alembic_version")
+            version = connection.scalar(sa.text("SELECT version_num FROM alembic_version")) if known else None
+        if version == HEAD:
+            return
+        from alembic import command  # here, since few starts have anything to migrate
+        from alembic.config import Config
+        from alembic.util import CommandError
 
-    def scrub(self, tables: tuple[str, ...]) -> bool:
+        config = Config()
+        config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
+        with _MIGRATING, self.transaction() as connection:
+            hold(connection, "custodes.migrate")  # several processes may start at once
+            config.attributes["connection"] = connection
+            try:
+                command.upgrade(config, "head")
+            except CommandError as e:
+                raise Unavailable(
+                    f"The database has schema {version}, this version of Custodes knows up to {HEAD}.",
+                    remedy="Use the version that made it, or a later one.",
+                ) from e
+
+    def scrub(self) -> bool:
         """Remove what was deleted from the files: truncate SQLite's log, or vacuum PostgreSQL's tables.
 
+        Requests that come while one is at work are served together by the next. If a reader is in SQLite's way for
+        longer than a moment, that reader scrubs when it is done; if PostgreSQL fails, the next scrub, or its own
+        autovacuum, does it.
+
         Returns:
-            False if a reader held SQLite's log meanwhile; call again then.
+            Whether it is done.
         """
-        if not self.sqlite:
-            with self.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-                for table in tables:
-                    quoted = connection.dialect.identifier_preparer.quote(table)
-                    connection.exec_driver_sql(f"VACUUM (INDEX_CLEANUP ON) {quoted}")
-            return True
-        for _ in range(20):
-            with self._writer, self.engine.connect() as connection:
+        with self._counting:
+            self._asked += 1
+            mine = self._asked
+        with self._scrubs:
+            if self._scrubbed < mine:
+                with self._turn():
+                    self._scrub(_SCRUB_MS)
+            return self._scrubbed >= mine
+
+    def _scrub_if_free(self) -> None:
+        if not self._scrubs.acquire(blocking=False):
+            return
+        try:
+            if self._writers.acquire(blocking=False):
+                try:
+                    self._scrub(0)
+                finally:
+                    self._writers.release()
+        finally:
+            self._scrubs.release()
+
+    def _scrub(self, patience_ms: int) -> None:
+        asked = self._asked
+        try:
+            done = self._truncate_log(patience_ms) if self.sqlite else self._vacuum()
+        except sa.exc.OperationalError:
+            return
+        if done:
+            self._scrubbed = asked
+
+    def _truncate_log(self, patience_ms: int) -> bool:
+        with self.engine.connect() as connection:
+            connection.exec_driver_sql(f"PRAGMA busy_timeout={patience_ms}")
+            try:
                 busy: int = connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").one()[0]
-            if not busy:
-                return True
-            time.sleep(0.01)
-        return False
+            finally:
+                connection.exec_driver_sql(f"PRAGMA busy_timeout={_BUSY_MS}")
+        return not busy
+
+    def _vacuum(self) -> bool:
+        with self.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            quote = connection.dialect.identifier_preparer.quote
+            for table in metadata.sorted_tables:
+                if table.info == ERASED:
+                    connection.exec_driver_sql(f"VACUUM (INDEX_CLEANUP ON) {quote(table.name)}")
+        return True
 
     def close(self) -> None:
         """Close all connections."""

@@ -21,7 +21,7 @@ from custodes.domain import Float32
 from custodes.errors import IntegrityError
 from custodes.gallery.index import VectorIndex
 from custodes.gallery.rows import Collection
-from custodes.gallery.schema import references, removals, subjects
+from custodes.gallery.schema import collections, references, removals, subjects
 
 __all__ = ["FACES", "SUBJECTS", "IndexCache", "NewIndex", "Stale", "vectors"]
 
@@ -112,6 +112,8 @@ class IndexCache:
         Raises:
             IntegrityError: if a template doesn't open or has another dimension.
         """
+        if (collection.row, kind) not in self._entries:
+            self._forget_deleted(connection)
         entry = self._entry(collection, kind)
         if entry.change >= collection.change:
             return entry.index
@@ -126,11 +128,22 @@ class IndexCache:
                         entry.index, entry.change = self._new_index(collection.dimension), 0
             return entry.index
 
+    def is_at(self, collection: Collection, kind: str) -> bool:
+        """Tell whether the collection's index knows ``collection``'s change as the last."""
+        return self._entry(collection, kind).change == collection.change
+
     def drop(self, collection: Collection) -> None:
         """Forget a collection that was deleted."""
         with self._lock:
             for kind in (FACES, SUBJECTS):
                 self._entries.pop((collection.row, kind), None)
+
+    def _forget_deleted(self, connection: sa.Connection) -> None:
+        """Forget collections that other processes have deleted."""
+        there = set(connection.execute(sa.select(collections.c.id)).scalars())
+        with self._lock:
+            for key in [k for k in self._entries if k[0] not in there]:
+                del self._entries[key]
 
     def _entry(self, collection: Collection, kind: str) -> _Entry:
         key = (collection.row, kind)
@@ -158,6 +171,4 @@ class IndexCache:
             keys, blobs = _decoded(self._vault, kind, iter(part))
             if any(len(b) != 4 * collection.dimension for b in blobs):
                 raise IntegrityError(f"A template of {collection.dimension} numbers was expected.")
-            if seen:
-                index.remove(keys)  # a subject whose template changed
             index.add(keys, np.frombuffer(b"".join(blobs), np.float32).reshape(len(keys), collection.dimension))

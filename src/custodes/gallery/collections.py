@@ -13,12 +13,9 @@ from custodes.errors import Code, Conflict
 from custodes.gallery.rows import Collection, find_collection, lock_collection, to_collection
 from custodes.gallery.schema import collections, references, removals, subjects, tags
 
-__all__ = ["SCRUBBED", "Collections"]
+__all__ = ["Collections"]
 
 _MAX_TAGS = 200
-
-SCRUBBED = (references.name, subjects.name, collections.name, tags.name)
-"""Tables from whose files deleted rows are scrubbed."""
 
 
 class Collections:
@@ -86,7 +83,7 @@ class Collections:
             for table in (references, subjects, removals, tags):
                 c.execute(sa.delete(table).where(table.c.collection_id == collection.row))
             c.execute(sa.delete(collections).where(collections.c.id == collection.row))
-        self._db.scrub(SCRUBBED)
+        self._db.scrub()
         return collection
 
     def tags(self, name: str) -> dict[str, str]:

@@ -21,7 +21,6 @@ from custodes.db import Database, Vault
 from custodes.domain import Box, ImageSize, Reference, Template
 from custodes.errors import Code, Conflict, Invalid, NotFound
 from custodes.gallery.cache import FACES, IndexCache
-from custodes.gallery.collections import SCRUBBED
 from custodes.gallery.rows import (
     REFERENCE_COLUMNS,
     Collection,
@@ -38,7 +37,7 @@ __all__ = ["Deletion", "NewReference", "References"]
 
 _IN = 20_000
 _SAME_FACE = 0.8  # overlap (intersection over union) above which two boxes of one image are one face
-_PRUNE_AFTER = 3600.0  # seconds for which removals are listed; an index that slept longer is built anew
+_PRUNE_AFTER = 3600.0  # seconds for which removals are listed at least; an index that slept longer may be built anew
 
 _WITH_SUBJECT = (
     sa.select(*REFERENCE_COLUMNS, subjects.c.subject_id)
@@ -246,7 +245,7 @@ class References:
                 record_removals(c, collection, FACES, rows, self._clock())
                 self._count(c, collection, -len(rows))
         if gone:
-            self._db.scrub(SCRUBBED)
+            self._db.scrub()
         unknown = tuple(i for i, b in wanted.items() if b not in found)
         return Deletion(tuple(gone), unknown, tuple(tied.items()))
 
@@ -333,8 +332,10 @@ def record_removals(c: sa.Connection, collection: Collection, kind: str, rows: S
             for r in rows
         ],
     )
-    old = (removals.c.collection_id == collection.row) & (removals.c.removed_at < now - _PRUNE_AFTER)
-    last = c.execute(sa.select(sa.func.max(removals.c.change)).where(old)).scalar_one()
-    if last is not None:
+    listed = removals.c.collection_id == collection.row
+    first = c.execute(sa.select(removals.c.removed_at).where(listed).order_by(removals.c.change).limit(1)).scalar_one()
+    if first < now - 2 * _PRUNE_AFTER:  # many at a time, so that most deletions look at one row only
+        old = listed & (removals.c.removed_at < now - _PRUNE_AFTER)
+        last = c.execute(sa.select(sa.func.max(removals.c.change)).where(old)).scalar_one()
         c.execute(sa.delete(removals).where(old))
         c.execute(sa.update(collections).where(collections.c.id == collection.row).values(pruned=last))

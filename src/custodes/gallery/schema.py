@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from custodes.db import metadata
+from custodes.db import ERASED, metadata
 
 __all__ = ["collections", "references", "removals", "request_tokens", "subjects", "tags"]
 
@@ -36,6 +36,7 @@ collections = sa.Table(
     sa.Column("face_count", _big, nullable=False),
     sa.Column("subject_count", _big, nullable=False),
     sqlite_autoincrement=True,
+    info=ERASED,
 )
 
 tags = sa.Table(
@@ -44,6 +45,7 @@ tags = sa.Table(
     sa.Column("collection_id", _big, sa.ForeignKey("collections.id", ondelete="CASCADE"), primary_key=True),
     sa.Column("key", sa.Text, primary_key=True),
     sa.Column("value", sa.Text, nullable=False),
+    info=ERASED,
 )
 
 subjects = sa.Table(
@@ -60,6 +62,7 @@ subjects = sa.Table(
     sa.UniqueConstraint("collection_id", "subject_id"),
     sa.Index(None, "collection_id", "change"),
     sqlite_autoincrement=True,
+    info=ERASED,
 )
 
 references = sa.Table(
@@ -85,6 +88,7 @@ references = sa.Table(
     sa.Index(None, "collection_id", "change"),
     sa.Index(None, "collection_id", "image_id"),
     sqlite_autoincrement=True,
+    info=ERASED,
 )
 
 removals = sa.Table(

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from custodes.db import Database, Vault
 from custodes.domain import Template
-from custodes.errors import Invalid, Unavailable
+from custodes.errors import IntegrityError, Invalid, Unavailable
 from custodes.gallery.cache import IndexCache, Stale, vectors
 from custodes.gallery.rows import Collection, find_collection
 
@@ -50,6 +50,7 @@ def exact_search(
     Raises:
         NotFound: if there is no such collection.
         Invalid: if the probe is of another pack.
+        IntegrityError: if a template doesn't open, or isn't the one that the index knows.
         Unavailable: if the collection changes faster than it can be read.
     """
     for _ in range(_SNAPSHOTS):
@@ -58,12 +59,15 @@ def exact_search(
             if probe.pack != collection.pack:
                 raise Invalid(f"The collection holds templates of pack {collection.pack}, not {probe.pack}.")
             index = cache.synced(c, collection, kind)
-
             fetch = partial(vectors, c, vault, kind, collection.dimension)
             try:
                 hits = index.search(probe.vector, limit, threshold, fetch)
             except Stale:
                 continue
+            except IntegrityError:
+                if cache.is_at(collection, kind):
+                    raise
+                continue  # another search has brought the index up to a later state than this snapshot's
             keys = hits.keys.tolist()
             found = describe(c, collection, keys)
             if len(found) == len(keys):

@@ -20,7 +20,6 @@ from custodes.db import Database, Vault
 from custodes.domain import Float32, Subject, SubjectStatus, Template
 from custodes.errors import Code, Conflict, Invalid
 from custodes.gallery.cache import FACES, SUBJECTS, IndexCache, owner_of, vectors
-from custodes.gallery.collections import SCRUBBED
 from custodes.gallery.references import record_removals
 from custodes.gallery.rows import (
     Collection,
@@ -141,7 +140,7 @@ class Subjects:
         """
         with self._db.transaction() as c:
             self._tokens.run(c, once, lambda: self._delete(c, name, subject_id))
-        self._db.scrub(SCRUBBED)
+        self._db.scrub()
 
     def _delete(self, c: sa.Connection, name: str, subject_id: str) -> bytes:
         collection = lock_collection(c, name)
@@ -272,7 +271,7 @@ class Subjects:
             raw = self._tokens.run(
                 c, once, lambda: orjson.dumps(asdict(self._disassociate(c, name, subject_id, reference_ids)))
             )
-        self._db.scrub(SCRUBBED)
+        self._db.scrub()
         told = orjson.loads(raw)
         return Disassociation(
             tuple(told["disassociated"]),

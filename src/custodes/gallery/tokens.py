@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
-from custodes.db import Vault
+from custodes.db import Vault, hold
 from custodes.errors import Code, Conflict
 from custodes.gallery.schema import request_tokens
 
@@ -51,9 +51,10 @@ class Tokens:
         digest = hmac.digest(self._key, once.request, hashlib.sha256)
         t = request_tokens.c
         mine = (t.operation == once.operation) & (t.token == once.token)
+        owner = f"{once.operation}:{once.token}".encode()
+        hold(c, f"custodes.token:{once.operation}:{once.token}")  # the same request may come twice at once
         c.execute(sa.delete(request_tokens).where(t.created_at < self._clock() - _KEPT))
         row = c.execute(sa.select(t.digest, t.response, t.response_key).where(mine)).one_or_none()
-        owner = f"{once.operation}:{once.token}".encode()
         if row is not None:
             if not hmac.compare_digest(row.digest, digest):
                 raise Conflict(

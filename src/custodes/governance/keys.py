@@ -13,7 +13,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from custodes.db import Database, Vault, metadata
+from custodes.db import ERASED, Database, Vault, metadata
 from custodes.errors import NotFound
 from custodes.governance.model import AccessKey, Principal
 
@@ -33,6 +33,7 @@ access_keys = sa.Table(
     sa.Column("label", sa.Text, nullable=False),
     sa.Column("created_at", sa.Double, nullable=False),
     sa.Column("revoked_at", sa.Double),
+    info=ERASED,
 )
 
 
@@ -76,7 +77,7 @@ class Keys:
             return tuple(_to_key(r) for r in c.execute(sa.select(access_keys).order_by(access_keys.c.created_at)))
 
     def revoke(self, access_key_id: str) -> AccessKey:
-        """Make a key useless, for good; a second time changes nothing.
+        """Make a key useless, for good: its secret is erased, from the files too. A second time changes nothing.
 
         Raises:
             NotFound: if there is no such key.
@@ -84,12 +85,15 @@ class Keys:
         with self._db.transaction() as c:
             mine = access_keys.c.access_key_id == access_key_id
             c.execute(
-                sa.update(access_keys).where(mine, access_keys.c.revoked_at.is_(None)).values(revoked_at=self._clock())
+                sa.update(access_keys)
+                .where(mine, access_keys.c.revoked_at.is_(None))
+                .values(revoked_at=self._clock(), secret=b"", secret_key=b"")
             )
             row = c.execute(sa.select(access_keys).where(mine)).one_or_none()
         if row is None:
             raise NotFound(f"There is no access key {access_key_id}.", remedy="custodes keys list shows all.")
         self._cache.pop(access_key_id, None)
+        self._db.scrub()
         return _to_key(row)
 
     def find(self, access_key_id: str) -> tuple[Principal, str]:

@@ -7,8 +7,8 @@ and an attempt number outside the signature. So a request with the same signatur
 refused at once; one with the same signature and another id passes for a few seconds after the first, since a client
 may mean it, and is refused later, since by then the client's clock has moved on and only a copy can bear it.
 
-Signatures are remembered across the processes of a server: in a file of its own beside SQLite, written without
-waiting for the disk since it need not survive a power cut longer than a signature is valid; in an unlogged table on
+Signatures are remembered, as hashes, across the processes of a server: in a file of their own beside SQLite, written
+without waiting for the disk (a power cut may cost the last of them, never the file); in an unlogged table on
 PostgreSQL.
 """
 
@@ -18,16 +18,18 @@ import hashlib
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import sqlalchemy as sa
 from sqlalchemy import event
 
-from custodes.db import Database
+from custodes.db import Database, explained, hold, make_private_file
 from custodes.errors import Denied
 
 __all__ = ["Replays"]
 
 _PURGE_EVERY = 2_000  # requests
+_POOL = 32
 _CREATE = (
     "CREATE {unlogged} TABLE IF NOT EXISTS seen_signatures"
     " (signature {blob} NOT NULL, request {blob} NOT NULL, seen_at DOUBLE PRECISION NOT NULL,"
@@ -38,7 +40,7 @@ _CREATE = (
 def _prepare(connection: object, _: object) -> None:
     assert hasattr(connection, "execute")
     connection.isolation_level = None  # type: ignore[attr-defined]
-    for pragma in ("busy_timeout=30000", "journal_mode=WAL", "synchronous=OFF"):
+    for pragma in ("busy_timeout=30000", "journal_mode=WAL", "synchronous=NORMAL"):
         connection.execute(f"PRAGMA {pragma}")
 
 
@@ -65,14 +67,16 @@ class Replays:
         self._first = f"SELECT MIN(seen_at) FROM seen_signatures WHERE signature = {mark}"  # noqa: S608
         self._purge = f"DELETE FROM seen_signatures WHERE seen_at < {mark}"  # noqa: S608
         if database.sqlite:
-            url = database.engine.url
-            self._engine = sa.create_engine(url.set(database=f"{url.database}-seen"), pool_size=32, max_overflow=32)
+            url = database.engine.url.set(database=f"{database.engine.url.database}-seen")
+            make_private_file(Path(str(url.database)))
+            self._engine = sa.create_engine(url, pool_size=_POOL, max_overflow=_POOL)
             event.listen(self._engine, "connect", _prepare)
             ddl = _CREATE.format(unlogged="", blob="BLOB", options="WITHOUT ROWID")
         else:
             self._engine = database.engine.execution_options(isolation_level="AUTOCOMMIT")
             ddl = _CREATE.format(unlogged="UNLOGGED", blob="BYTEA", options="")
-        with database.transaction(), self._engine.connect() as c:
+        with database.transaction() as turn, self._engine.connect() as c:
+            hold(turn, "custodes.seen")  # several processes may start at once
             c.exec_driver_sql(ddl)
 
     def check(self, signature: str, request: str) -> None:
@@ -84,11 +88,12 @@ class Replays:
 
         Raises:
             Denied: if it is a copy.
+            Unavailable: if the database can't be reached.
         """
         first = hashlib.blake2b(signature.encode(), digest_size=16).digest()
         second = hashlib.blake2b(request.encode(), digest_size=16).digest()
         now = self._clock()
-        with self._engine.connect() as c:
+        with explained(), self._engine.connect() as c:
             fresh = c.exec_driver_sql(self._insert, (first, second, now)).rowcount
             since = c.exec_driver_sql(self._first, (first,)).scalar_one()
         if not fresh or since < now - self._grace:
@@ -97,7 +102,7 @@ class Replays:
             self._count += 1
             due = self._count % _PURGE_EVERY == 0
         if due:
-            with self._engine.connect() as c:
+            with explained(), self._engine.connect() as c:
                 c.exec_driver_sql(self._purge, (now - self._kept,))
 
     def close(self) -> None:

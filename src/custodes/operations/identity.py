@@ -5,15 +5,19 @@ from __future__ import annotations
 
 import configparser
 import os
+import secrets
+from dataclasses import replace
 from pathlib import Path
 
-from custodes.errors import Invalid, NotFound
+from custodes.errors import Invalid, NotFound, Unavailable
 from custodes.governance import AccessKey, Keys, Principal, Replays
 
 __all__ = ["Identity"]
 
 _MAX_LABEL = 100
 _PROFILE = "custodes"
+_ID = "aws_access_key_id"
+_SECRET = "aws_secret_access_key"  # noqa: S105 - the name of a field
 
 
 class Identity:
@@ -39,37 +43,76 @@ class Identity:
         return self._keys.list()
 
     def revoke_key(self, access_key_id: str) -> AccessKey:
-        """Revoke an access key.
+        """Revoke an access key; if it is the first one, the credentials file forgets it too.
 
         Raises:
             NotFound: if there is no such key.
+            Invalid: if the credentials file can't be understood.
+            Unavailable: if that can't be read or written.
         """
-        return self._keys.revoke(access_key_id)
+        key = self._keys.revoke(access_key_id)
+        stored = self._stored()
+        if stored.has_section(_PROFILE) and stored[_PROFILE].get(_ID) == access_key_id:
+            stored.remove_section(_PROFILE)
+            self._store(stored, new=False)
+        return key
 
     def first_key(self, region: str) -> AccessKey:
         """Return the key that the first start makes, and its secret, from the credentials file in the data folder.
 
         The file has the format that AWS tools read (profile ``custodes``) and is readable by its owner alone. A
         new key is made if the file is missing or its key was revoked.
+
+        Raises:
+            Invalid: if the credentials file can't be understood.
+            Unavailable: if that can't be read or written.
         """
-        stored = configparser.ConfigParser(interpolation=None)
-        stored.read(self._credentials, encoding="utf-8")
+        new = not self._credentials.exists()
+        stored = self._stored()
         if stored.has_section(_PROFILE):
-            key_id = stored[_PROFILE].get("aws_access_key_id", "")
+            key_id, secret = stored[_PROFILE].get(_ID, ""), stored[_PROFILE].get(_SECRET, "")
             for key in self._keys.list():
-                if key.access_key_id == key_id and key.revoked_at is None:
-                    secret = stored[_PROFILE].get("aws_secret_access_key")
-                    return AccessKey(key_id, key.label, key.created_at, None, secret)
+                if secret and key.access_key_id == key_id and key.revoked_at is None:
+                    return replace(key, secret=secret)
         key = self.create_key("first key")
-        stored[_PROFILE] = {
-            "aws_access_key_id": key.access_key_id,
-            "aws_secret_access_key": key.secret or "",
-            "region": region,
-        }
-        descriptor = os.open(self._credentials, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            stored.write(file)
-        return key
+        stored[_PROFILE] = {_ID: key.access_key_id, _SECRET: key.secret or "", "region": region}
+        if self._store(stored, new=new):
+            return key
+        self._keys.revoke(key.access_key_id)  # another server that starts at once was first
+        return self.first_key(region)
+
+    def _stored(self) -> configparser.ConfigParser:
+        stored = configparser.ConfigParser(interpolation=None)
+        try:
+            if self._credentials.exists():
+                stored.read_string(self._credentials.read_text(encoding="utf-8"))
+        except OSError as e:
+            raise Unavailable(f"The credentials file can't be read: {e.strerror}.") from e
+        except (configparser.Error, UnicodeDecodeError) as e:
+            raise Invalid(
+                "The credentials file can't be understood.", remedy="Mend it, or delete it for a new first key."
+            ) from e
+        return stored
+
+    def _store(self, stored: configparser.ConfigParser, *, new: bool) -> bool:
+        """Write the credentials file in one step; False if it should be ``new`` and isn't."""
+        draft = self._credentials.with_name(f".{self._credentials.name}.{secrets.token_hex(8)}")
+        try:
+            descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            try:
+                with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+                    stored.write(file)
+                if new:
+                    os.link(draft, self._credentials)
+                else:
+                    draft.replace(self._credentials)
+            except FileExistsError:
+                return False
+            finally:
+                draft.unlink(missing_ok=True)
+        except OSError as e:
+            raise Unavailable(f"The credentials file can't be written: {e.strerror}.") from e
+        return True
 
     def holder(self, access_key_id: str) -> tuple[Principal, str] | None:
         """Return the principal and the secret of a valid key, or None."""

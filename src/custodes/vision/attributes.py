@@ -121,9 +121,7 @@ class AttributeReader:
         pieces = [piece(pixels, m, size) for m in squares]
         batch = 1 if model.fixed_batch else len(pieces)
         runs = [model.run(tensor(pieces[i : i + batch], spec)) for i in range(0, len(pieces), batch)]
-        return {
-            name: np.concatenate([r[k].reshape(batch, -1) for r in runs]) for k, name in enumerate(model.outputs)
-        }
+        return {name: np.concatenate([r[k].reshape(batch, -1) for r in runs]) for k, name in enumerate(model.outputs)}
 
     def _chips(self, role: str, meshes: Float32) -> list[Matrix]:
         """Return dlib's face chips: its five points in the role's square, with padding."""
@@ -155,8 +153,7 @@ class AttributeReader:
         """Return whether both eyes are open, and the pupils."""
         size = self._pack.spec("eyes").input.size
         squares = [
-            square(c, float(s), float(a), size[0] if size else 0)
-            for c, s, a in zip(*squares_of(meshes), strict=True)
+            square(c, float(s), float(a), size[0] if size else 0) for c, s, a in zip(*squares_of(meshes), strict=True)
         ]
         found = self._run("eyes", pixels, squares)
         opened, pupils = [], []

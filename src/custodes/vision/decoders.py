@@ -78,7 +78,7 @@ class Detections:
     @property
     def centres(self) -> Float32:
         """``(n, 2)`` float32, the middle of each box."""
-        return (self.boxes[:, :2] + self.boxes[:, 2:]) / 2
+        return np.asarray((self.boxes[:, :2] + self.boxes[:, 2:]) / 2, np.float32)
 
     @property
     def sides(self) -> Float32:

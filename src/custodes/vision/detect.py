@@ -94,7 +94,7 @@ class Detector:
         return found[found.distinct(self._overlap)]
 
     def find_turned(self, pixels: UInt8, threshold: float, angle: float) -> Detections:
-        """Look for faces that are turned clockwise by about ``angle`` radians; boxes and points are the picture's own."""
+        """Look for faces that are turned clockwise by about ``angle`` radians, in the picture's own frame."""
         small = _resized(pixels, min(1.0, _ONE_PASS / max(pixels.shape[:2])))
         height, width = small.shape[:2]
         c, s = math.cos(angle), math.sin(angle)
@@ -133,7 +133,7 @@ class Detector:
             off = np.abs(found.centres - np.array([x + _VIEW / 2, y + _VIEW / 2], np.float32)).max(axis=1)
             here = found[off <= _VIEW_OFF_CENTRE * _VIEW]
             if len(here):
-                best = here[here.scores.argmax()[None]].shifted(-x, -y)
+                best = here[np.array([here.scores.argmax()])].shifted(-x, -y)
                 seen.append(_mapped_back(best, view))
         return Detections.joined(seen)
 

@@ -15,6 +15,8 @@ from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
+
 from custodes.config import Config, Limits, Vision
 from custodes.domain import (
     AttributeSet,

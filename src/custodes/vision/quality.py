@@ -5,9 +5,9 @@ Both measures look at the aligned face (112 x 112), between brows and chin, so t
 background or on the size of the photo.
 
 - *Brightness* is the mean luma (ITU-R BT.601) as a share of white, times 100.
-- *Sharpness* is r / (r + 0.25) times 100, where r is the standard deviation of the Laplacian over that of the
-  luma: fine detail in proportion to contrast, so that darkening a photo leaves it alone and blurring lowers it.
-  A face that was enlarged to 112 pixels is blurred by that and scores low.
+- *Sharpness* is v / (v + 0.1) times 100, where v is the variance of the Laplacian, less what rounding to whole
+  numbers adds to it, over that of the luma: fine detail in proportion to contrast, so that darkening a photo
+  leaves it alone and blurring lowers it. A face that was enlarged to 112 pixels is blurred by that and scores low.
 """
 
 from __future__ import annotations
@@ -24,9 +24,11 @@ __all__ = ["measure", "reasons"]
 
 _FACE = (slice(34, 104), slice(26, 86))
 """Rows and columns of the aligned face that hold skin, eyes and mouth."""
-_HALF_SHARP = 0.25
-_LEAST_CONTRAST = 4.0
-"""Standard deviation of luma below which there is nothing to see; keeps noise in the dark from looking sharp."""
+_HALF_SHARP = 0.1
+_ROUNDING = 20 / 12
+"""Variance that rounding gives the Laplacian: its squared weights (16 + 4) times that of a uniform error."""
+_LEAST_CONTRAST = 16.0
+"""Variance of luma below which there is nothing to see; keeps noise in the dark from looking sharp."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +54,10 @@ _BARS = {
 
 def measure(face: FaceImage) -> Quality:
     """Return brightness and sharpness of one aligned face."""
-    luma = cv2.cvtColor(face.pixels, cv2.COLOR_RGB2GRAY)[_FACE]
-    detail = float(cv2.Laplacian(luma, cv2.CV_32F).std()) / max(float(luma.std()), _LEAST_CONTRAST)
-    return Quality(
-        brightness=float(np.mean(luma)) / 255 * 100,
-        sharpness=100 * detail / (detail + _HALF_SHARP),
-    )
+    luma = np.asarray(cv2.cvtColor(face.pixels, cv2.COLOR_RGB2GRAY)[_FACE])
+    detail = max(0.0, float(cv2.Laplacian(luma, cv2.CV_32F).var()) - _ROUNDING)
+    share = detail / max(float(luma.var()), _LEAST_CONTRAST)
+    return Quality(brightness=float(luma.mean()) / 255 * 100, sharpness=100 * share / (share + _HALF_SHARP))
 
 
 def reasons(face: Face, level: QualityFilter) -> tuple[QualityReason, ...]:

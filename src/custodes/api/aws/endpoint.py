@@ -8,6 +8,7 @@ translated once, by the one table in ``errors``.
 
 from __future__ import annotations
 
+import asyncio
 import time
 import uuid
 from collections.abc import Awaitable, Callable, MutableMapping
@@ -16,7 +17,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from custodes.api.aws import sigv4
-from custodes.api.aws.errors import translate
+from custodes.api.aws.errors import request_timeout, translate
 from custodes.api.aws.handlers import OFFERED, WITH_IMAGE, Context, refuse
 from custodes.api.aws.pages import Pages
 from custodes.api.aws.protocol import Protocol, response_headers
@@ -42,8 +43,13 @@ class _Exchange:
     scope: Scope
     operation: str = _UNKNOWN
     key_id: str = ""
+    held: int = 0
     outcome: str = "ok"
     status: int = 200
+
+
+class _Gone(Exception):
+    """The client has hung up: there is nobody to answer."""
 
 
 def _header(scope: Scope, name: bytes) -> bytes:
@@ -66,37 +72,22 @@ class AwsEndpoint:
         """Answer one request."""
         exchange = _Exchange(str(uuid.uuid4()), scope)
         exchange.operation = self._targets.get(_header(scope, b"x-amz-target").strip(), _UNKNOWN)
-        held = 0
         begun = time.perf_counter()
         try:
-            limit = self._app.config.limits.body_bytes
-            declared = _header(scope, b"content-length")
-            if declared.isdigit() and int(declared) > limit:
-                raise _too_large(limit)
-            parts: list[bytes] = []
-            more = True
-            while more:
-                message = await receive()
-                if message["type"] == "http.disconnect":
-                    return
-                part = message.get("body", b"")
-                self._gate.hold(len(part))
-                held += len(part)
-                if held > limit:
-                    raise _too_large(limit)
-                parts.append(part)
-                more = message.get("more_body", False)
-            body = b"".join(parts)
-            parts.clear()
+            body = await self._read(exchange, receive)
             begun = time.perf_counter()
             answer = await self._gate.run(
                 lambda: self._serve(exchange, body), inference=exchange.operation in WITH_IMAGE
             )
+        except _Gone:
+            return
         except CustodesError as error:
             answer = self._refusal(exchange, error, None)
         finally:
-            self._gate.release(held)
+            self._gate.release(exchange.held)
         headers = [*response_headers(exchange.request_id), (b"content-length", str(len(answer)).encode())]
+        if exchange.status == 408:
+            headers.append((b"connection", b"close"))
         await send({"type": "http.response.start", "status": exchange.status, "headers": headers})
         await send({"type": "http.response.body", "body": answer})
         self._telemetry.request(
@@ -107,6 +98,39 @@ class AwsEndpoint:
             request_id=exchange.request_id,
             key_id=exchange.key_id,
         )
+
+    async def _read(self, exchange: _Exchange, receive: Receive) -> bytes:
+        """Return the whole body.
+
+        Raises:
+            _Gone: if the client hung up.
+            TooLarge: if it is larger than allowed.
+            Throttled: if too many bytes are in memory already.
+            WireError: if it doesn't come in time.
+        """
+        limits = self._app.config.limits
+        seconds = self._app.config.server.timeout
+        declared = _header(exchange.scope, b"content-length")
+        if declared.isdigit() and int(declared) > limits.body_bytes:
+            raise _too_large(limits.body_bytes)
+        parts: list[bytes] = []
+        try:
+            async with asyncio.timeout(seconds):
+                more = True
+                while more:
+                    message = await receive()
+                    if message["type"] == "http.disconnect":
+                        raise _Gone
+                    part = message.get("body", b"")
+                    self._gate.hold(len(part))
+                    exchange.held += len(part)
+                    if exchange.held > limits.body_bytes:
+                        raise _too_large(limits.body_bytes)
+                    parts.append(part)
+                    more = message.get("more_body", False)
+        except TimeoutError as error:
+            raise request_timeout(seconds) from error
+        return b"".join(parts)
 
     def _serve(self, exchange: _Exchange, body: bytes) -> bytes:
         params: dict[str, object] | None = None

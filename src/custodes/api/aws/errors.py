@@ -36,7 +36,7 @@ from custodes.errors import (
     Unavailable,
 )
 
-__all__ = ["Frame", "WireError", "serialization_error", "translate", "unknown_operation"]
+__all__ = ["Frame", "WireError", "request_timeout", "serialization_error", "translate", "unknown_operation"]
 
 
 class Frame(StrEnum):
@@ -46,6 +46,7 @@ class Frame(StrEnum):
     INCOMPLETE_SIGNATURE = "IncompleteSignatureException"
     INVALID_SIGNATURE = "InvalidSignatureException"
     MISSING_TOKEN = "MissingAuthenticationTokenException"  # noqa: S105 (a name, no secret)
+    REQUEST_TIMEOUT = "RequestTimeoutException"
     SERIALIZATION = "SerializationException"
     UNKNOWN_OPERATION = "UnknownOperationException"
     UNRECOGNIZED_CLIENT = "UnrecognizedClientException"
@@ -54,7 +55,7 @@ class Frame(StrEnum):
 
 _FRAME = frozenset(Frame)
 _INTERNAL = "InternalServerError"
-_STATUS = {_INTERNAL: 500, Frame.ENTITY_TOO_LARGE: 413}
+_STATUS = {_INTERNAL: 500, Frame.ENTITY_TOO_LARGE: 413, Frame.REQUEST_TIMEOUT: 408}
 
 
 class WireError(CustodesError):
@@ -81,6 +82,11 @@ class WireError(CustodesError):
 def serialization_error(message: str) -> WireError:
     """Return the refusal of a body that isn't JSON or whose types aren't the model's."""
     return WireError(Frame.SERIALIZATION, message)
+
+
+def request_timeout(seconds: float) -> WireError:
+    """Return the refusal of a body that doesn't come to its end; SDKs try again."""
+    return WireError(Frame.REQUEST_TIMEOUT, f"The request's body was not complete within {seconds:g} seconds.")
 
 
 def unknown_operation() -> WireError:

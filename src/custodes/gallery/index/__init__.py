@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The index: finds the references that are most like a probe, exactly and fast.
 
-An index is a cache that is rebuilt from the store and lives in memory only; the store is the truth. It keeps
-integer codes, from which the vectors can be guessed to two digits but not restored, and asks the store for the
-few vectors that it needs.
+An index is a cache that is rebuilt from the store; the store is the truth. It keeps one byte an element, which is
+still a biometric template, so it lives in memory only, and asks the store for the few vectors that decide.
 
 Modules: ``protocol`` (what any index does, and what a score is), ``codes`` (vectors to bytes, with a proven
 error), ``block`` (bytes in memory, and the two scans), ``probe`` (one query's candidates and the proof that no

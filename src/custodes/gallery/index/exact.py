@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The default index: the true float32 candidate list, proved for every query, from an eighth of a row's bits.
+"""The default index: the true float32 candidate list, proved for every query, from a quarter of a row's bits.
 
 All rows are compared as integers, then the few that could be in the result are read from the store and compared
 as they are (``probe``). The rows of an index are a tuple of segments (``block``); a change makes another tuple
@@ -25,7 +25,8 @@ from custodes.gallery.index.protocol import Fetch, Hits, Int64
 __all__ = ["ExactIndex"]
 
 _BATCH = 32  # queries that are swept together
-_SINGLES = 2  # up to so many, one scan each is faster than a sweep for all
+_SINGLES = 2  # up to so many, or among so few rows, one scan each is faster than a sweep for all
+_FEW_ROWS = 50_000
 _SPARE = 32  # candidates that a scan takes from each block beyond its share of k
 _MOST = 1024  # results of one scan, beyond which a sweep is faster unless the segment is large
 _HELD = 1 << 16  # hits of a sweep before they are dealt out
@@ -112,7 +113,7 @@ class ExactIndex:
         together = max(1, min(_BATCH, _PENDING // k))
         for start in range(0, len(queries), together):
             probes = [Probe(q, k, threshold, segments) for q in queries[start : start + together]]
-            if len(probes) <= _SINGLES:
+            if len(probes) <= _SINGLES or rows < _FEW_ROWS:
                 for probe in probes:
                     _scan(segments, probe, k / max(rows, 1), fetch)
             else:

@@ -112,13 +112,6 @@ class Graph:
         """Tell whether a value leaves the network."""
         return any(o.name == name for o in self.outputs)
 
-    def rename_input(self, old: str, new: str) -> None:
-        """Make every node that reads ``old`` read ``new``."""
-        for node in self.nodes:
-            for i, name in enumerate(node.input):
-                if name == old:
-                    node.input[i] = new
-
     def remove(self, nodes: Iterable[onnx.NodeProto]) -> None:
         """Take nodes out."""
         gone = {id(node) for node in nodes}

@@ -237,12 +237,20 @@ class _Importer:
             if not channels_first:
                 names.append(self._plain(name))
             elif name in self._weights:
-                value = self._weights[name]
-                names.append(self._writer.constant(value.reshape(-1, 1, 1) if value.ndim else value))
+                names.append(self._by_channel(name))
             else:
                 names.append(self._value(name).name)
         op = "Add" if node.op == "AddN" and len(names) == 2 else _ELEMENTWISE[node.op]
         return _Value(self._emit(op, names), channels_first)
+
+    def _by_channel(self, name: str) -> str:
+        """Return a constant that has a number for each channel, or one for all, as NCHW wants it."""
+        value = self._constant(name)
+        if value.ndim == 0:
+            return self._writer.constant(value)
+        if value.size != value.shape[-1]:
+            raise Invalid(f"Can't convert a constant {value.shape} beside pictures.")
+        return self._writer.constant(value.reshape(-1, 1, 1))
 
     def _by_axes(self, node: _Node) -> str:
         """Import an operation that looks at axes, and so wants TensorFlow's own order."""

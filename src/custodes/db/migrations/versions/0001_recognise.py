@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Access keys, collections, references, subjects."""
+"""The master key's fingerprint, access keys, collections, references, subjects."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ depends_on = None
 
 def upgrade() -> None:
     big = sa.BigInteger().with_variant(sa.Integer, "sqlite")
+    op.create_table("master_key", sa.Column("fingerprint", sa.LargeBinary, primary_key=True))
     op.create_table(
         "access_keys",
         sa.Column("access_key_id", sa.Text, primary_key=True),

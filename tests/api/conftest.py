@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: Apache-2.0
+"""HTTP by hand, for what no SDK would send: requests are signed here and written to a socket as bytes."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import socket
+import time
+import uuid
+from collections.abc import Iterable
+from dataclasses import dataclass
+from http.client import HTTPResponse
+from urllib.parse import urlsplit
+
+import psutil
+import pytest
+
+TYPE = "application/x-amz-json-1.1"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came back, and how long it took from the first byte sent, in seconds."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+    seconds: float
+
+    @property
+    def document(self) -> dict:
+        """The body as JSON."""
+        return json.loads(self.body)
+
+    @property
+    def error(self) -> str:
+        """The error's name on the wire; empty for an answer without one."""
+        return self.document.get("__type", "") if self.status != 200 else ""
+
+    @property
+    def message(self) -> str:
+        """The error's text."""
+        return self.document.get("Message") or self.document.get("message", "")
+
+
+class Wire:
+    """Speaks to a server byte by byte."""
+
+    def __init__(self, server) -> None:  # noqa: ANN001
+        self.server = server
+        self.address = urlsplit(server.endpoint_url).hostname, urlsplit(server.endpoint_url).port
+        self.host = "{}:{}".format(*self.address)
+        self.process = psutil.Process(server.process.pid)
+
+    def sign(
+        self,
+        operation: str,
+        body: bytes,
+        *,
+        key: str = "",
+        secret: str = "",
+        offset: float = 0,
+        region: str = "us-east-1",
+        service: str = "rekognition",
+        more: dict[str, str] | None = None,
+    ) -> dict[str, str]:
+        """Return the headers of a request as boto3 would sign it, ``offset`` seconds from now."""
+        date = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(time.time() + offset))
+        signed = {
+            "content-type": TYPE,
+            "host": self.host,
+            "x-amz-date": date,
+            "x-amz-target": f"RekognitionService.{operation}",
+        }
+        canonical = "\n".join(
+            ["POST", "/", "", *(f"{k}:{v}" for k, v in signed.items()), "", ";".join(signed)]
+            + [hashlib.sha256(body).hexdigest()]
+        )
+        scope = f"{date[:8]}/{region}/{service}/aws4_request"
+        text = f"AWS4-HMAC-SHA256\n{date}\n{scope}\n{hashlib.sha256(canonical.encode()).hexdigest()}"
+        digest = ("AWS4" + (secret or self.server.secret_access_key)).encode()
+        for part in (*scope.split("/"), text):
+            digest = hmac.digest(digest, part.encode(), "sha256")
+        credential = f"{key or self.server.access_key_id}/{scope}"
+        authorization = (
+            f"AWS4-HMAC-SHA256 Credential={credential}, SignedHeaders={';'.join(signed)}, Signature={digest.hex()}"
+        )
+        invocation = {"amz-sdk-invocation-id": str(uuid.uuid4()), "amz-sdk-request": "attempt=1"}
+        return signed | {"authorization": authorization} | invocation | (more or {})
+
+    @staticmethod
+    def head(headers: dict[str, str], length: int | None, *, line: str = "POST / HTTP/1.1") -> bytes:
+        """Return a request's first lines; without a length there is no Content-Length."""
+        fields = headers if length is None else {**headers, "content-length": str(length)}
+        return "".join([f"{line}\r\n", *(f"{k}: {v}\r\n" for k, v in fields.items()), "\r\n"]).encode("utf-8")
+
+    def send(self, parts: Iterable[bytes], *, timeout: float = 10) -> Answer:
+        """Write bytes and read one answer.
+
+        Raises:
+            OSError: if the connection breaks before an answer, or none comes in time.
+        """
+        begun = time.perf_counter()
+        with socket.create_connection(self.address, timeout) as connection:
+            try:
+                for part in parts:
+                    connection.sendall(part)
+            except (BrokenPipeError, ConnectionResetError):
+                pass  # the server has answered already and reads no more
+            response = HTTPResponse(connection)
+            response.begin()
+            return Answer(
+                response.status,
+                {k.lower(): v for k, v in response.getheaders()},
+                response.read(),
+                time.perf_counter() - begun,
+            )
+
+    def call(self, operation: str, body: bytes | dict, *, timeout: float = 10, **signing: object) -> Answer:
+        """Sign, send and read."""
+        data = body if isinstance(body, bytes) else json.dumps(body).encode()
+        headers = self.sign(operation, data, **signing)
+        return self.send([self.head(headers, len(data)), data], timeout=timeout)
+
+    def alive(self) -> bool:
+        """Tell whether the server's process runs and answers a good request."""
+        return self.process.is_running() and self.call("ListCollections", {}).status == 200
+
+    @property
+    def resident(self) -> int:
+        """Memory of the server's process, in bytes."""
+        return self.process.memory_info().rss
+
+
+@pytest.fixture(scope="session")
+def wire(server) -> Wire:  # noqa: ANN001
+    """HTTP by hand to the shared server."""
+    return Wire(server)
+
+
+@pytest.fixture(scope="session")
+def wire_to() -> type[Wire]:
+    """Makes HTTP by hand to another server."""
+    return Wire
