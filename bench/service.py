@@ -25,7 +25,7 @@ from custodes.gallery import NewReference
 from custodes.gallery.index import ExactIndex
 from custodes.vision.engine import Engine
 
-PORTRAIT = Path(__file__).parent.parent / "tests" / "data" / "astronaut.jpg"
+PORTRAIT = Path(__file__).parent.parent / "tests" / "data" / "collins.png"
 
 
 def photo(side: int, size: int) -> bytes:

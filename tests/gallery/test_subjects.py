@@ -136,13 +136,13 @@ def test_a_search_for_subjects_equals_brute_force(gallery, people) -> None:
         gallery.subjects.create("c", f"u{number}", None)
         gallery.subjects.associate("c", f"u{number}", members[f"u{number}"][:2], threshold=-1, once=None)
     probe = people.strangers(1)[0]
-    assert gallery.search_subjects(probe) == gallery.brute_force(probe, limit=10, threshold=-1, kind="user")
+    assert gallery.search_subjects(probe) == gallery.brute_force(probe, limit=10, threshold=-1, kind="subject")
     gallery.subjects.delete("c", "u3", None)
     gallery.subjects.disassociate("c", "u5", members["u5"][:1], None)
     gallery.subjects.disassociate("c", "u6", members["u6"][:2], None)
     gallery.subjects.associate("c", "u7", members["u7"][2:], threshold=-1, once=None)
     found = gallery.search_subjects(probe, limit=100)
-    assert found == gallery.brute_force(probe, limit=100, threshold=-1, kind="user")
+    assert found == gallery.brute_force(probe, limit=100, threshold=-1, kind="subject")
     assert {s for s, _ in found} == set(members) - {"u3", "u6"}
 
 
@@ -198,4 +198,4 @@ def test_subjects_may_change_while_they_are_searched_for(process, people, at_onc
 
     at_once([lambda: change(gallery), *[lambda g=g: search(g) for g in (gallery, gallery, other, other)]])
     for g in (gallery, other):
-        assert g.search_subjects(vectors[0]) == g.brute_force(vectors[0], limit=10, threshold=-1, kind="user")
+        assert g.search_subjects(vectors[0]) == g.brute_force(vectors[0], limit=10, threshold=-1, kind="subject")
