@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``make bench``: every figure that Custodes claims, measured beside its peer in one run, as a ratio where it can be."""
+"""``make bench``: every figure that Custodes claims, measured beside its peer in one run, as a ratio if it can be."""

@@ -61,9 +61,7 @@ def enrol_random(app: App, name: str, count: int, batch: int = 5_000) -> str:
     for start_at in range(0, count, batch):
         vectors = random.standard_normal((min(batch, count - start_at), engine.dimension), dtype=np.float32)
         vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-        faces = [
-            NewReference(Box(1, 1, 50, 50), 99.0, Template(v, engine.pack.manifest.id)) for v in vectors
-        ]
+        faces = [NewReference(Box(1, 1, 50, 50), 99.0, Template(v, engine.pack.manifest.id)) for v in vectors]
         done = references.enrol(
             name, faces, image_id=random.bytes(16), external_image_id=None, image_size=ImageSize(100, 100)
         )
@@ -102,7 +100,13 @@ def overhead(quick: bool) -> list[Row]:
         server.stop()
         app.close()
     return [
-        at_most("HTTP overhead, DetectFaces", detect - signing - own, 1.5, "ms", f"{len(jpeg)} B JPEG, engine {own:.2f} ms"),
+        at_most(
+            "HTTP overhead, DetectFaces",
+            detect - signing - own,
+            1.5,
+            "ms",
+            f"{len(jpeg)} B JPEG, engine {own:.2f} ms",
+        ),
         at_most(
             "HTTP overhead, SearchFaces",
             search - signing_search - operation,
@@ -154,9 +158,8 @@ def throughput(quick: bool) -> list[Row]:
         after = alone()
         server.stop()
     own = (before + after) / 2
-    return [
-        at_least("8 clients keep the engine at", served / own, 0.85, "x", f"{served:.0f}/s of {own:.0f}/s, DetectFaces 640x640")
-    ]
+    note = f"{served:.0f}/s of {own:.0f}/s, DetectFaces 640x640"
+    return [at_least("8 clients keep the engine at", served / own, 0.85, "x", note)]
 
 
 def _rate(threads: int, seconds: float, make: Callable[[int], Callable[[], object]]) -> float:
@@ -185,7 +188,7 @@ def starting(quick: bool) -> list[Row]:
     """Measure starts with many enrolled faces, and the memory of an idle server."""
     rows = []
     with tempfile.TemporaryDirectory() as folder:
-        server, begun = start(Path(folder))
+        server, _ = start(Path(folder))
         line = connect(server)
         line.send(server.request("DetectFaces", {"Image": {"Bytes": b64encode(photo(640, 60_000)).decode()}}))
         time.sleep(2)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 import socket
@@ -162,7 +163,7 @@ def server_starter() -> Callable[..., Server]:
     return start_server
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def client(server: Server):
     """A boto3 client of the shared server."""
     return server.client()
@@ -174,10 +175,8 @@ def collection(client, request: pytest.FixtureRequest) -> Iterator[str]:
     name = f"test-{abs(hash(request.node.nodeid)):x}"
     client.create_collection(CollectionId=name)
     yield name
-    try:
+    with contextlib.suppress(client.exceptions.ResourceNotFoundException):  # the test deleted it itself
         client.delete_collection(CollectionId=name)
-    except client.exceptions.ResourceNotFoundException:
-        pass  # the test deleted it itself
 
 
 @pytest.fixture(scope="session")

@@ -48,7 +48,7 @@ class Answer:
 class Wire:
     """Speaks to a server byte by byte."""
 
-    def __init__(self, server) -> None:  # noqa: ANN001
+    def __init__(self, server) -> None:
         self.server = server
         self.address = urlsplit(server.endpoint_url).hostname, urlsplit(server.endpoint_url).port
         self.host = "{}:{}".format(*self.address)
@@ -74,10 +74,8 @@ class Wire:
             "x-amz-date": date,
             "x-amz-target": f"RekognitionService.{operation}",
         }
-        canonical = "\n".join(
-            ["POST", "/", "", *(f"{k}:{v}" for k, v in signed.items()), "", ";".join(signed)]
-            + [hashlib.sha256(body).hexdigest()]
-        )
+        fields = "".join(f"{name}:{value}\n" for name, value in signed.items())
+        canonical = f"POST\n/\n\n{fields}\n{';'.join(signed)}\n{hashlib.sha256(body).hexdigest()}"
         scope = f"{date[:8]}/{region}/{service}/aws4_request"
         text = f"AWS4-HMAC-SHA256\n{date}\n{scope}\n{hashlib.sha256(canonical.encode()).hexdigest()}"
         digest = ("AWS4" + (secret or self.server.secret_access_key)).encode()
@@ -135,7 +133,7 @@ class Wire:
 
 
 @pytest.fixture(scope="session")
-def wire(server) -> Wire:  # noqa: ANN001
+def wire(server) -> Wire:
     """HTTP by hand to the shared server."""
     return Wire(server)
 

@@ -126,7 +126,7 @@ SENTENCES = {
 
 
 @pytest.fixture(autouse=True)
-def bounded(wire):  # noqa: ANN201, ANN001
+def bounded(wire):
     """The server's memory, at its highest during the test, stays within 250 MB of where it was."""
     before = wire.resident
     peak = Path(f"/proc/{wire.process.pid}")
@@ -139,7 +139,7 @@ def bounded(wire):  # noqa: ANN201, ANN001
     assert wire.alive()
 
 
-def detect(wire, data: bytes):  # noqa: ANN001, ANN201
+def detect(wire, data: bytes):
     return wire.call("DetectFaces", {"Image": {"Bytes": base64.b64encode(data).decode()}})
 
 
@@ -188,14 +188,18 @@ def test_empty_picture(wire) -> None:
     assert "'image.bytes'" in answer.message
 
 
-@pytest.mark.parametrize("text", ["*", "abc", "YWJj\n", "YWJj====", "data:image/png;base64,YWJj", "-_-_", "ä", "\u0000"])
+@pytest.mark.parametrize(
+    "text", ["*", "abc", "YWJj\n", "YWJj====", "data:image/png;base64,YWJj", "-_-_", "ä", "\u0000"]
+)
 def test_wrong_base64(wire, text: str) -> None:
     """A blob that isn't Base64 can't be read."""
     answer = wire.call("DetectFaces", {"Image": {"Bytes": text}})
     assert (answer.status, answer.error) == (400, SERIALIZATION)
 
 
-@pytest.mark.parametrize("kind", ["cmyk jpeg", "16-bit png", "alpha png", "palette png", "grey png", "grey jpeg", "apng"])
+@pytest.mark.parametrize(
+    "kind", ["cmyk jpeg", "16-bit png", "alpha png", "palette png", "grey png", "grey jpeg", "apng"]
+)
 def test_unusual_picture_is_read(wire, people, kind: str) -> None:
     """Colour models, depths and animations that JPEG and PNG allow are read, and show the face where it is."""
     photo = Pillow.open(io.BytesIO(people.ann))

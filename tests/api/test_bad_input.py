@@ -22,7 +22,7 @@ MEGABYTE = 2**20
 
 
 @pytest.fixture(autouse=True)
-def still_there(wire):  # noqa: ANN001, ANN201
+def still_there(wire):
     """After every test the server answers, and holds no more memory than before, but for some slack."""
     before = wire.resident
     yield
@@ -146,7 +146,7 @@ def test_copy_is_refused(wire) -> None:
 
 
 def test_altered_copy_is_refused_after_the_grace(start_server, wire_to, tmp_path) -> None:
-    """Under another request id a signature passes for the grace alone: the client's clock moves on, a thief's doesn't."""
+    """Under another request id a signature passes for the grace alone: a client's clock moves on, a thief's can't."""
     server = start_server(tmp_path, CUSTODES_AUTH_REPLAY_GRACE="1")
     try:
         wire = wire_to(server)
@@ -330,7 +330,7 @@ def test_pipelined_requests(wire) -> None:
             assert part
             received += part
     assert received.count(b"HTTP/1.1 200") == 3
-    garbage = wire.send([requests[0].replace(b'{}', b'{}GARBAGE\r\n\r\n')])
+    garbage = wire.send([requests[0].replace(b"{}", b"{}GARBAGE\r\n\r\n")])
     assert garbage.status in (200, 400)
 
 

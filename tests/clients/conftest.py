@@ -18,7 +18,7 @@ class Enrolled:
 
 
 @pytest.fixture
-def enrolled(client, collection, people) -> Enrolled:  # noqa: ANN001
+def enrolled(client, collection, people) -> Enrolled:
     """A collection with Ann and Bob."""
     ids = [
         client.index_faces(CollectionId=collection, Image={"Bytes": photo}, ExternalImageId=label)["FaceRecords"][0][

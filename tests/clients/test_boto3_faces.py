@@ -250,9 +250,7 @@ def test_search_limits_are_checked(server, enrolled, people, option: str, value:
     """Numbers outside the model's range are refused."""
     client = server.client(parameter_validation=False)
     with pytest.raises(ClientError) as caught:
-        client.search_faces_by_image(
-            CollectionId=enrolled.collection, Image={"Bytes": people.ann}, **{option: value}
-        )
+        client.search_faces_by_image(CollectionId=enrolled.collection, Image={"Bytes": people.ann}, **{option: value})
     assert caught.value.response["Error"]["Code"] == "ValidationException"
     assert f"at '{option[0].lower()}{option[1:]}'" in message(caught)
 

@@ -82,7 +82,7 @@ def without(paths: set[str], names: set[str]) -> set[str]:
 class Aws:
     """The CLI against the server, with a collection and two objects."""
 
-    def __init__(self, server) -> None:  # noqa: ANN001
+    def __init__(self, server) -> None:
         self.environment = {k: v for k, v in os.environ.items() if not k.startswith("AWS_")} | {
             "AWS_ACCESS_KEY_ID": server.access_key_id,
             "AWS_SECRET_ACCESS_KEY": server.secret_access_key,
@@ -106,12 +106,12 @@ class Aws:
 
 
 @pytest.fixture(scope="module")
-def aws(server) -> Aws:  # noqa: ANN001
+def aws(server) -> Aws:
     return Aws(server)
 
 
 @pytest.fixture
-def prepared(server, client, people, request):  # noqa: ANN001, ANN201
+def prepared(server, client, people, request):
     """The collection, the objects and the face that the examples speak of."""
     folder = server.data / "buckets" / "examples"
     folder.mkdir(parents=True, exist_ok=True)

@@ -16,7 +16,7 @@ NODE = shutil.which("node")
 
 
 @pytest.fixture(scope="module")
-def told(server, people, tmp_path_factory) -> dict:  # noqa: ANN001
+def told(server, people, tmp_path_factory) -> dict:
     """What the session printed."""
     if NODE is None:
         pytest.skip("Node is not installed.")

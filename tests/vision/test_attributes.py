@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 
@@ -54,8 +55,6 @@ def test_smiles_and_mouths(described: dict[str, Face]) -> None:
 
 def test_eyes_that_are_shut_are_told(engine: Engine, portraits: dict[str, Image]) -> None:
     """Lids drawn down with the skin above them make eyes that are closed, more than not."""
-    import cv2
-
     image = portraits["obama_1"]
     [face] = engine.detect(image, attributes=True)
     pixels = image.pixels.copy()

@@ -95,7 +95,7 @@ class Collections:
         with self._db.read() as c:
             row = find_collection(c, name).row
             found = c.execute(sa.select(tags.c.key, tags.c.value).where(tags.c.collection_id == row))
-            return dict(found.tuples().all())
+            return {key: value for key, value in found}  # noqa: C416 - rows are no pairs to a type checker
 
     def tag(self, name: str, labels: Mapping[str, str]) -> None:
         """Add tags or change their values.

@@ -31,10 +31,11 @@ ARCFACE_112: Float32 = np.array(
 _ALIASING = 0.5
 """Below so many piece pixels per picture pixel, bilinear sampling skips pixels: average them first."""
 
-_EYE_LEFT = (33, 133)
-_EYE_RIGHT = (362, 263)
-_NOSE = (1, 4)
-_MOUTH_LEFT, _MOUTH_RIGHT = 61, 291
+_FIVE_OF_MESH = ((33, 133), (362, 263), (1, 4), (61,), (291,))
+"""The mesh's points whose mean is each of the five: corners of the eyes, tip of the nose, corners of the mouth."""
+_FIVE: Float32 = np.zeros((5, 468), np.float32)
+for _row, _points in enumerate(_FIVE_OF_MESH):
+    _FIVE[_row, list(_points)] = 1 / len(_points)
 
 
 def five_points(mesh: Float32) -> Float32:
@@ -42,17 +43,7 @@ def five_points(mesh: Float32) -> Float32:
 
     An eye is the mean of its corners, which holds still when it blinks.
     """
-    flat = mesh[..., :2]
-    return np.stack(
-        [
-            flat[..., _EYE_LEFT, :].mean(axis=-2),
-            flat[..., _EYE_RIGHT, :].mean(axis=-2),
-            flat[..., _NOSE, :].mean(axis=-2),
-            flat[..., _MOUTH_LEFT, :],
-            flat[..., _MOUTH_RIGHT, :],
-        ],
-        axis=-2,
-    )
+    return np.asarray(_FIVE @ mesh, np.float32)[..., :2]
 
 
 def similarity_transform(source: Float32, target: Float32) -> Matrix:

@@ -33,7 +33,8 @@ _MOST_SCANS = 100
 """Scans of a progressive JPEG; encoders write about ten, and each costs a pass over the whole picture."""
 _STANDALONE = frozenset((0x01, *range(0xD0, 0xD8)))
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
-"""Markers that start a frame, ITU-T T.81 table B.1."""
+_PROGRESSIVE = frozenset((0xC2, 0xC6, 0xCA, 0xCE))
+"""Markers that start a frame, and a progressive one, ITU-T T.81 table B.1."""
 
 _TURNS: dict[int, int | None] = {
     3: cv2.ROTATE_180,
@@ -151,6 +152,7 @@ def _jpeg_header(data: bytes) -> _Header:
     """Walk the segments up to the first scan, as libjpeg does (ITU-T T.81 annex B)."""
     size: tuple[int, int] | None = None
     orientation = 1
+    progressive = False
     at = 2
     while True:
         at = data.find(b"\xff", at)
@@ -168,14 +170,15 @@ def _jpeg_header(data: bytes) -> _Header:
         segment = data[at + 2 : at + max(length, 2)]
         if marker in _FRAMES and size is None and len(segment) >= 6:
             size = (int.from_bytes(segment[3:5], "big"), int.from_bytes(segment[1:3], "big"))
+            progressive = marker in _PROGRESSIVE
         elif marker == _APP1 and segment.startswith(b"Exif\0\0"):
             orientation = _exif_orientation(segment[6:])
         at += max(length, 2)
     if size is None or 0 in size:
         raise _damaged("it states no size")
-    if data.find(_END_OF_IMAGE, at) < 0:
+    if not data.endswith(_END_OF_IMAGE) and data.find(_END_OF_IMAGE, at) < 0:
         raise _damaged("it is cut short")
-    if data.count(b"\xff\xda", at) > _MOST_SCANS:
+    if progressive and data.count(b"\xff\xda", at) > _MOST_SCANS:
         raise _damaged("it has too many scans")
     return _Header(*size, orientation=orientation)
 

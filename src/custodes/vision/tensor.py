@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import cv2
 import numpy as np
 
 from custodes.domain import Float32, UInt8
@@ -32,9 +33,10 @@ def tensor(
         h, w = picture.shape[:2]
         if (h, w) != (height, width):
             made[i] = 0
+        planes = cv2.split(picture)  # converting whole planes is twice as fast as every third byte
         for to, channel in enumerate(channels):
             plane = made[i, to, :h, :w] if spec.layout == "NCHW" else made[i, :h, :w, to]
-            plane[...] = picture[:, :, channel]
+            plane[...] = planes[channel]
             if spec.mean[to]:
                 plane -= np.float32(spec.mean[to])
             if spec.std[to] != 1:

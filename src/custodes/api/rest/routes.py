@@ -12,6 +12,7 @@ from fastapi import FastAPI, Path, Response
 from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic import BaseModel, Field
+from starlette.exceptions import HTTPException
 
 import custodes
 from custodes.api.gate import Gate
@@ -59,6 +60,9 @@ class Problem(BaseModel):
     remedy: str
 
 
+_REMEDY = "/v1/openapi.json lists what there is."
+
+
 def _problem(status: int, error: CustodesError) -> JSONResponse:
     told = Problem(error=type(error).__name__, message=error.message, remedy=error.remedy)
     return JSONResponse(told.model_dump(), status_code=status)
@@ -88,6 +92,10 @@ def create_rest(app: App, gate: Gate, telemetry: Telemetry) -> FastAPI:
     @rest.exception_handler(CustodesError)
     async def refuse(_: object, error: CustodesError) -> JSONResponse:
         return _problem(404 if isinstance(error, NotFound) else 503, error)
+
+    @rest.exception_handler(HTTPException)
+    async def refuse_route(_: object, error: HTTPException) -> JSONResponse:
+        return _problem(error.status_code, NotFound(f"{error.detail}.", remedy=_REMEDY))
 
     @rest.get("/v1/health", summary="Tell whether the server can work", responses={503: {"model": Problem}})
     async def health() -> Health:
