@@ -81,3 +81,8 @@ def test_errors_have_their_classes(told, case: str, name: str, message: str) -> 
 def test_validation_is_an_error_without_a_class(told) -> None:
     """A ValidationException, which no operation declares, keeps its name."""
     assert told["errors"]["validation"]["name"] == "ValidationException"
+
+
+def test_wrong_clock_is_set_right(told) -> None:
+    """A client whose clock is an hour slow succeeds with its second attempt, by the Date of the refusal."""
+    assert told["skewed"] == 2

@@ -3,24 +3,23 @@
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 import pytest
 
 from custodes.config import Vision
-from custodes.domain import AttributeName, Attributes, AttributeSet, Face
+from custodes.domain import AttributeName, Attributes, AttributeSet, Face, Float32
 from custodes.vision.attributes import AttributeReader
 from custodes.vision.engine import Engine
 from custodes.vision.image import Image
+from custodes.vision.manifest import ModelSpec
+from custodes.vision.pack import Pack
 
 EMOTIONS = {"CALM", "HAPPY", "SAD", "ANGRY", "FEAR", "DISGUSTED", "SURPRISED"}
 
 
 @pytest.fixture(scope="module")
 def described(engine: Engine, portraits: dict[str, Image]) -> dict[str, Face]:
-    return {
-        n: engine.detect(portraits[n], attributes=True)[0] for n in ("collins", "obama_1", "obama_2", "biden")
-    }
+    return {n: engine.detect(portraits[n], attributes=True)[0] for n in ("collins", "obama_1", "obama_2", "biden")}
 
 
 def looks(face: Face) -> Attributes:
@@ -53,26 +52,77 @@ def test_smiles_and_mouths(described: dict[str, Face]) -> None:
     assert all(looks(f).eyes_open.value for f in described.values())  # type: ignore[union-attr]
 
 
-def test_eyes_that_are_shut_are_told(engine: Engine, portraits: dict[str, Image]) -> None:
-    """Lids drawn down with the skin above them make eyes that are closed, more than not."""
-    image = portraits["obama_1"]
-    [face] = engine.detect(image, attributes=True)
-    pixels = image.pixels.copy()
-    points = face.all_landmarks
-    assert points is not None
-    assert looks(face).eyes_open
-    for side in ("left", "right"):
-        (x0, _), (x1, _) = points[f"{side}EyeLeft"], points[f"{side}EyeRight"]
-        (_, top), (_, bottom) = points[f"{side}EyeUp"], points[f"{side}EyeDown"]
-        left, right, up, down = int(x0 - 4), int(x1 + 4), int(top - 5), int(bottom + 1)
-        lid = pixels[up - 6 : up, left:right]
-        pixels[up:down, left:right] = cv2.resize(lid, (right - left, down - up))
-    [shut] = engine.detect(Image(pixels), attributes=True)
-    open_before, open_after = looks(face).eyes_open, looks(shut).eyes_open
-    assert open_before is not None
-    assert open_after is not None
-    assert open_before.value
-    assert not open_after.value or open_after.confidence < open_before.confidence
+class Eyes:
+    """An attention mesh whose lids are a given share of the eye's width apart, in the middle of the eye."""
+
+    fixed_batch = True
+    outputs = ("mesh", "flag", "lips", "left_eye", "right_eye", "left_iris", "right_iris")
+
+    def __init__(self, left: float, right: float) -> None:
+        self._left, self._right = left, right
+
+    def run(self, x: Float32) -> tuple[Float32, ...]:
+        def eye(gap: float) -> Float32:
+            contour = np.zeros((71, 2), np.float32)
+            contour[0], contour[8] = (60, 90), (100, 90)
+            contour[1:8, 0] = contour[9:16, 0] = np.linspace(65, 95, 7)
+            arch = 1 - np.abs(np.linspace(-1, 1, 7))
+            contour[1:8, 1], contour[9:16, 1] = 90 + arch * gap * 20, 90 - arch * gap * 20
+            return contour.reshape(1, -1)
+
+        iris = np.full((1, 10), 96, np.float32)
+        zeros = [np.zeros((1, n), np.float32) for n in (1404, 1, 160)]
+        return (*zeros, eye(self._left), eye(self._right), iris, iris + 10)
+
+
+class PackOfEyes:
+    """A pack that has nothing but that network."""
+
+    def __init__(self, pack: Pack, network: Eyes) -> None:
+        self._pack, self._network = pack, network
+
+    def has(self, role: str) -> bool:
+        return role == "eyes"
+
+    def spec(self, role: str) -> ModelSpec:
+        return self._pack.spec(role)
+
+    def model(self, role: str) -> Eyes:
+        assert role == "eyes"
+        return self._network
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "opened"),
+    [(0.3, 0.3, True), (0.1, 0.1, True), (0.04, 0.04, False), (0.0, 0.0, False), (0.0, 0.3, True)],
+)
+def test_eyes_are_shut_when_both_gaps_are(
+    engine: Engine, portraits: dict[str, Image], left: float, right: float, opened: bool
+) -> None:
+    """Lids that nearly touch in both eyes are shut eyes; a wink isn't; clear cases are told with confidence."""
+    image = portraits["collins"]
+    [face] = engine.detect(image)
+    pack = PackOfEyes(engine.pack, Eyes(left, right))
+    wanted = AttributeSet(frozenset({AttributeName.EYES_OPEN}))
+    [found] = AttributeReader(pack, Vision()).read(image.pixels, face.mesh[None], wanted)  # type: ignore[arg-type]
+    told = found.attributes.eyes_open
+    assert told is not None
+    assert told.value is opened
+    assert told.confidence > (90 if max(left, right) in (0.0, 0.3) else 70)
+
+
+def test_what_the_pack_lacks_is_left_out(engine: Engine, portraits: dict[str, Image]) -> None:
+    """Without networks for age, gender and expression these are None, though switched on and asked."""
+    image = portraits["collins"]
+    [face] = engine.detect(image)
+    reader = AttributeReader(
+        PackOfEyes(engine.pack, Eyes(0.3, 0.3)),  # type: ignore[arg-type]
+        Vision(gender=True, emotion=True),
+    )
+    [found] = reader.read(image.pixels, face.mesh[None], AttributeSet.all())
+    told = found.attributes
+    assert (told.age, told.male, told.expression, told.smile) == (None, None, None, None)
+    assert told.mouth_open is not None
 
 
 def test_expressions_are_shares_of_seven(described: dict[str, Face]) -> None:

@@ -14,7 +14,10 @@ from custodes.vision.embed import Embedder
 from custodes.vision.engine import Engine
 from custodes.vision.image import Image
 
-GOLDEN: dict[str, list[float]] = {}
+GOLDEN = {
+    "collins": [-0.0294, -0.1394, 0.0848, 0.152, 0.0246, 0.0073, 0.0939, 0.0448],
+    "obama_1": [0.0264, 0.007, 0.0067, 0.0223, 0.1009, 0.0964, 0.0935, -0.1179],
+}
 
 
 class Recorder:
@@ -56,9 +59,7 @@ def test_one_person_is_alike_and_two_are_not(engine: Engine, portraits: dict[str
 
 def test_a_batch_is_embedded_as_each_alone(engine: Engine, portraits: dict[str, Image]) -> None:
     """Forty faces at once, over several runs, give the vectors that they give one by one."""
-    faces = [
-        aligned(portraits[n].pixels, f.mesh) for n in ("group", "obama_1") for f in engine.detect(portraits[n])
-    ]
+    faces = [aligned(portraits[n].pixels, f.mesh) for n in ("group", "obama_1") for f in engine.detect(portraits[n])]
     many = [faces[i % len(faces)] for i in range(40)]
     embedder = Embedder(engine.pack.model("embedder"), engine.pack.spec("embedder"))
     together = embedder.vectors(many)

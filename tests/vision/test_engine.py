@@ -70,9 +70,7 @@ def test_a_turned_face_is_the_same_person(
 
 
 @pytest.mark.parametrize("change", ["small", "mirrored", "dark", "compressed", "grey"])
-def test_a_changed_photo_still_shows_the_same_person(
-    engine: Engine, portraits: dict[str, Image], change: str
-) -> None:
+def test_a_changed_photo_still_shows_the_same_person(engine: Engine, portraits: dict[str, Image], change: str) -> None:
     """Scaling, mirroring, darkening, compressing and losing colour leave the person."""
     for name in ("collins", "obama_1", "biden"):
         pixels = portraits[name].pixels

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 
 import cv2
@@ -32,7 +33,7 @@ def test_blur_lowers_sharpness_step_by_step(portraits: dict[str, Image], faces: 
         pixels = portraits[name].pixels if not sigma else cv2.GaussianBlur(portraits[name].pixels, (0, 0), spread)
         found.append(measure(aligned(np.asarray(pixels, np.uint8), faces[name].mesh)))
     sharpness = [q.sharpness for q in found]
-    assert all(a > b * 1.1 for a, b in zip(sharpness, sharpness[1:], strict=False))
+    assert all(a > b * 1.1 for a, b in itertools.pairwise(sharpness))
     assert found[-1].brightness == pytest.approx(found[0].brightness, abs=3)
 
 

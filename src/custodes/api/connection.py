@@ -11,18 +11,21 @@ import asyncio
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-__all__ = ["HEAD_BYTES", "HEAD_SECONDS", "Connection"]
-
-HEAD_BYTES = 65_536
-"""Request line and headers together; a browser's are below 16 KiB, an SDK's below 4 KiB."""
-HEAD_SECONDS = 20.0
-"""From the connection, or from a request's first byte, to the end of its headers."""
+__all__ = ["Connection"]
 
 
 class Connection(HttpToolsProtocol):
-    """One connection; a head that is too long or too slow is refused, and the connection closed."""
+    """One connection; a head that is too long or too slow is refused, and the connection closed.
 
-    _head_bytes = 0
+    Attributes:
+        head_bytes: most bytes of request line and headers; an SDK sends below 4 KiB, a browser below 16.
+        head_seconds: from the connection, or from a request's first byte, to the end of its headers.
+    """
+
+    head_bytes = 65_536
+    head_seconds = 20.0
+
+    _received = 0
     _in_head = True
     _head_timer: asyncio.TimerHandle | None = None
 
@@ -40,15 +43,15 @@ class Connection(HttpToolsProtocol):
         """Parse, and count while the head hasn't ended."""
         super().data_received(data)
         if self._in_head and not self.transport.is_closing():
-            self._head_bytes += len(data)
-            if self._head_bytes > HEAD_BYTES:
-                self.send_400_response(f"A request's head has at most {HEAD_BYTES} bytes.")
+            self._received += len(data)
+            if self._received > self.head_bytes:
+                self.send_400_response(f"A request's head has at most {self.head_bytes} bytes.")
 
     def on_message_begin(self) -> None:
         """Count anew for each request of the connection."""
         super().on_message_begin()
         self._in_head = True
-        self._head_bytes = 0
+        self._received = 0
         self._expect_head()
 
     def on_headers_complete(self) -> None:
@@ -59,7 +62,7 @@ class Connection(HttpToolsProtocol):
 
     def _expect_head(self) -> None:
         self._forget_timer()
-        self._head_timer = self.loop.call_later(HEAD_SECONDS, self._refuse_late_head)
+        self._head_timer = self.loop.call_later(self.head_seconds, self._refuse_late_head)
 
     def _forget_timer(self) -> None:
         if self._head_timer is not None:
@@ -68,4 +71,4 @@ class Connection(HttpToolsProtocol):
 
     def _refuse_late_head(self) -> None:
         if not self.transport.is_closing():
-            self.send_400_response(f"A request's head is complete within {HEAD_SECONDS:g} seconds.")
+            self.send_400_response(f"A request's head is complete within {self.head_seconds:g} seconds.")

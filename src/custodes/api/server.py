@@ -81,7 +81,7 @@ def serve(app: App, listener: socket.socket, ready: Callable[[], None]) -> None:
         log_config=None,
         access_log=False,
         server_header=False,
-        date_header=False,
+        date_header=True,  # RFC 9110, 6.6.1; SDKs whose clock is wrong set themselves by it
         lifespan="off",
         timeout_keep_alive=_KEEP_ALIVE,
         backlog=_BACKLOG,

@@ -95,26 +95,31 @@ def piece(pixels: UInt8, matrix: Matrix, size: int) -> UInt8:
     scale = math.hypot(matrix[0, 0], matrix[1, 0])
     if scale >= _ALIASING:
         return np.asarray(cv2.warpAffine(pixels, matrix, (size, size), flags=cv2.INTER_LINEAR), np.uint8)
-    back = cv2.invertAffineTransform(matrix)
-    corners = np.array([[0, 0, 1], [size, 0, 1], [0, size, 1], [size, size, 1]]) @ back.T
-    height, width = pixels.shape[:2]
-    margin = 2 / scale
-    left, top = (int(max(0, math.floor(v - margin))) for v in corners.min(axis=0))
-    right = int(min(width, math.ceil(corners[:, 0].max() + margin)))
-    bottom = int(min(height, math.ceil(corners[:, 1].max() + margin)))
-    if left >= right or top >= bottom:
-        return np.zeros((size, size, 3), np.uint8)
     shrink = round(1 / scale)
-    cut = pixels[top:bottom, left:right]
-    small = cv2.resize(
-        cut,
-        (max(1, cut.shape[1] // shrink), max(1, cut.shape[0] // shrink)),
-        interpolation=cv2.INTER_AREA,
-    )
-    fx, fy = cut.shape[1] / small.shape[1], cut.shape[0] / small.shape[0]
-    # From small to picture: x = (x' + 0.5) * f - 0.5 + left.
-    up = np.array([[fx, 0, fx / 2 - 0.5 + left], [0, fy, fy / 2 - 0.5 + top], [0, 0, 1]])
+    left, top, right, bottom = _reach(matrix, size, margin=2 * shrink)
+    height, width = pixels.shape[:2]
+    left, top = max(0, left), max(0, top)
+    columns, rows = (min(width, right) - left) // shrink, (min(height, bottom) - top) // shrink
+    if columns < 1 or rows < 1:
+        return np.zeros((size, size, 3), np.uint8)
+    cut = pixels[top : top + rows * shrink, left : left + columns * shrink]
+    small = cv2.resize(cut, (columns, rows), interpolation=cv2.INTER_AREA)
+    # From the small picture's pixel centres to the picture's.
+    up = np.array([[shrink, 0, (shrink - 1) / 2 + left], [0, shrink, (shrink - 1) / 2 + top], [0, 0, 1]])
     return np.asarray(cv2.warpAffine(small, matrix @ up, (size, size), flags=cv2.INTER_LINEAR), np.uint8)
+
+
+def _reach(matrix: Matrix, size: int, margin: int) -> tuple[int, int, int, int]:
+    """Return left, top, right, bottom of what a piece shows, in whole picture pixels, with a margin."""
+    back = cv2.invertAffineTransform(matrix)
+    half = size / 2
+    (x, y), (w, h) = back @ [half, half, 1], np.abs(back[:, :2]).sum(axis=1) * half
+    return (
+        math.floor(x - w) - margin,
+        math.floor(y - h) - margin,
+        math.ceil(x + w) + margin,
+        math.ceil(y + h) + margin,
+    )
 
 
 def aligned(pixels: UInt8, mesh: Float32) -> FaceImage:

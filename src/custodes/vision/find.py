@@ -26,7 +26,7 @@ from custodes.vision.manifest import Thresholds
 
 __all__ = ["Finder", "Found"]
 
-_PLAIN_SCORE, _PLAIN_MESH = 0.9, 0.98
+_PLAIN_SCORE, _PLAIN_MESH = 0.9, 0.9995
 """From this score and this mesh probability on, a face is taken to stand as the detector says, without another look."""
 _SCORE_WEIGHT = 8.0
 _ENOUGH = 3.0

@@ -67,5 +67,12 @@ await refusal("noFace", new SearchFacesByImageCommand({ CollectionId, Image: { B
 await refusal("notOffered", new DetectLabelsCommand({ Image: { Bytes: one } }), AccessDeniedException);
 await refusal("validation", new CreateCollectionCommand({ CollectionId: "../x" }), Error);
 
+// A clock that is an hour slow is refused once; the SDK then sets itself by the answer's Date.
+const skewed = new RekognitionClient({
+  endpoint: process.env.AWS_ENDPOINT_URL_REKOGNITION,
+  systemClockOffset: -3_600_000,
+});
+told.skewed = (await skewed.send(new ListCollectionsCommand({}))).$metadata.attempts;
+
 await client.send(new DeleteCollectionCommand({ CollectionId }));
 console.log(JSON.stringify(told));
