@@ -34,6 +34,11 @@ port = 8420
 The data folder holds the database, the master key (`keys/master.key`) and the first access key (`credentials`); files
 in it can be read by their owner alone, and so can the folder if Custodes made it. **Back up the master key apart from
 the database**: without it nothing that is stored can be read, and with both in one hand everything can.
+
+What is deleted leaves the files of the embedded database at once (a reader that is in the way delays it until it is
+done). With PostgreSQL a deletion is followed by a vacuum, but remains may stand in the free space of its pages and in
+its write-ahead log until they are overwritten; `VACUUM FULL` on a quiet day rewrites the tables without them. Templates
+and secrets are encrypted in both.
 """
 
 _TITLES = {

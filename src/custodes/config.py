@@ -57,7 +57,12 @@ class Server:
     account: str = _setting("000000000000", "Twelve-digit account number that ARNs carry.")
     workers: int = _setting(0, "Inference threads of one server process; 0 means one a core.", least=0)
     queue: int = _setting(256, "Requests that may wait for a thread before others are throttled.", least=1)
-    timeout: float = _setting(60.0, "A request waits at most so long for its body to arrive, and then for its turn.", unit="seconds", least=0.001)
+    timeout: float = _setting(
+        60.0,
+        "A request waits at most so long for its body to arrive, and then for its turn.",
+        unit="seconds",
+        least=0.001,
+    )
     endpoint: str = _setting("", "Public endpoint URL to print, when it isn't http://host:port.")
 
 

@@ -5,6 +5,9 @@ SQLite is run as a server would be: WAL, ``synchronous=FULL`` (an answer that wa
 ``secure_delete`` (deleted rows are overwritten), one writer at a time by ``BEGIN IMMEDIATE`` behind a queue of the
 process, so that threads have their turn in order instead of polling. What was deleted also stands in the write-ahead
 log until that is truncated: :meth:`Database.scrub` does so. Files are made for their owner alone, whatever the folder.
+
+PostgreSQL promises less: a vacuum gives a deleted row's place back, but its bytes may stand in the free space of a page
+until they are overwritten, and in the write-ahead log until that is recycled. ``VACUUM FULL`` rewrites the tables.
 """
 
 from __future__ import annotations
@@ -294,7 +297,7 @@ class Database:
                 ) from e
 
     def scrub(self) -> bool:
-        """Remove what was deleted from the files: truncate SQLite's log, or vacuum PostgreSQL's tables.
+        """Remove what was deleted from SQLite's files by truncating its log, or vacuum PostgreSQL's tables.
 
         Requests that come while one is at work are served together by the next. If a reader is in SQLite's way for
         longer than a moment, that reader scrubs when it is done; if PostgreSQL fails, the next scrub, or its own

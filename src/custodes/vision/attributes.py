@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -51,17 +52,17 @@ _EYE_CLOSED, _EYE_SCALE = 0.06, 0.02
 """Gap between the lids over the eye's width at which an eye counts as closed."""
 _MOUTH_OPEN, _MOUTH_SCALE = 0.10, 0.03
 """Gap between the lips over the mouth's width from which a mouth counts as open."""
+_BATCH = 16
+"""Faces of one run; more are no faster each and cost memory."""
 _LIPS_UP, _LIPS_DOWN, _LIPS_LEFT, _LIPS_RIGHT = 13, 14, 78, 308
 
 
+@dataclass(frozen=True, slots=True, eq=False)
 class Looks:
     """What was found out of one face: attributes, and the pupils ``(2, 2)`` float32 when they were sought."""
 
-    __slots__ = ("attributes", "pupils")
-
-    def __init__(self, attributes: Attributes, pupils: Float32 | None) -> None:
-        self.attributes = attributes
-        self.pupils = pupils
+    attributes: Attributes
+    pupils: Float32 | None
 
 
 class AttributeReader:
@@ -118,10 +119,13 @@ class AttributeReader:
         """Run a role's network on squares of the picture; outputs by name, a row for each."""
         model, spec = self._pack.model(role), self._pack.spec(role).input
         size = spec.size[0] if spec.size else 0
-        pieces = [piece(pixels, m, size) for m in squares]
-        batch = 1 if model.fixed_batch else len(pieces)
-        runs = [model.run(tensor(pieces[i : i + batch], spec)) for i in range(0, len(pieces), batch)]
-        return {name: np.concatenate([r[k].reshape(batch, -1) for r in runs]) for k, name in enumerate(model.outputs)}
+        batch = 1 if model.fixed_batch else _BATCH
+        rows: dict[str, list[Float32]] = {name: [] for name in model.outputs}
+        for i in range(0, len(squares), batch):
+            pieces = [piece(pixels, m, size) for m in squares[i : i + batch]]
+            for name, output in zip(model.outputs, model.run(tensor(pieces, spec)), strict=True):
+                rows[name].append(output.reshape(len(pieces), -1))
+        return {name: np.concatenate(parts) for name, parts in rows.items()}
 
     def _chips(self, role: str, meshes: Float32) -> list[Matrix]:
         """Return dlib's face chips: its five points in the role's square, with padding."""

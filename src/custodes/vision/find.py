@@ -29,7 +29,7 @@ __all__ = ["Finder", "Found"]
 _PLAIN_SCORE, _PLAIN_MESH = 0.9, 0.9995
 """From this score and this mesh probability on, a face is taken to stand as the detector says, without another look."""
 _SCORE_WEIGHT = 8.0
-_ENOUGH = 3.0
+_ENOUGH = 4.0
 """Evidence that makes a face."""
 _ALONE = 0.25
 """Share of the way from the sure score to 1 from which the detector is believed without the mesh (profiles)."""
@@ -168,5 +168,5 @@ def _logit(share: Float32) -> Float32:
 
 
 def _confidence(evidence: Float32) -> Float32:
-    """Return 0..100: half the evidence, as a probability; barely enough evidence is 82."""
+    """Return 0..100: half the evidence, as a probability; barely enough evidence is 88."""
     return np.asarray(100 / (1 + np.exp(-evidence / 2)), np.float32)

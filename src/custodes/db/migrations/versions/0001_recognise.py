@@ -11,6 +11,15 @@ down_revision = None
 branch_labels = None
 depends_on = None
 
+_PERSONAL = {
+    "access_keys": ("secret", "secret_key"),
+    "tags": ("key", "value"),
+    "subjects": ("subject_id", "template", "template_key"),
+    "references": ("image_id", "external_image_id", "template", "template_key"),
+    "request_tokens": ("token", "response", "response_key"),
+}
+"""Columns of which PostgreSQL shall keep no samples in its statistics, where deleted values would live on."""
+
 
 def upgrade() -> None:
     big = sa.BigInteger().with_variant(sa.Integer, "sqlite")
@@ -121,3 +130,7 @@ def upgrade() -> None:
         sa.Column("created_at", sa.Double, nullable=False),
     )
     op.create_index("ix_request_tokens_created_at", "request_tokens", ["created_at"])
+    if op.get_bind().dialect.name == "postgresql":
+        for table, columns in _PERSONAL.items():
+            for column in columns:
+                op.execute(f'ALTER TABLE "{table}" ALTER COLUMN {column} SET STATISTICS 0')
