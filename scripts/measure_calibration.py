@@ -38,7 +38,7 @@ def templates(root: Path, folds: set[str]) -> tuple[np.ndarray, np.ndarray]:
             key=lambda f: (f.box.left + f.box.width / 2 - cx) ** 2 + (f.box.top + f.box.height / 2 - cy) ** 2,
         )
         if faces:
-            vectors.append(engine.embed(image, faces[:1])[0].vector)
+            vectors.append(engine.embed(faces[:1])[0].vector)
             people.append(name.split("/")[0])
     return np.array(vectors), np.unique(people, return_inverse=True)[1]
 

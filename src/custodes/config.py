@@ -109,6 +109,7 @@ class Limits:
     image_pixels: int = _setting(
         100_000_000, "Largest image after decoding; protects against decompression bombs.", unit="pixels", least=1
     )
+    image_side: int = _setting(40_000, "Largest width and height of an image.", unit="pixels")
     min_side: int = _setting(80, "Smallest width and height of an image.", unit="pixels", least=1)
     faces: int = _setting(100, "Faces reported for one image, the largest first.", least=1)
     collection_faces: int = _setting(20_000_000, "Faces in one collection.", least=1)

@@ -234,6 +234,17 @@ class Attributes:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class FaceImage:
+    """An aligned face, ready for the embedder: ``pixels`` is ``(112, 112, 3)`` uint8, RGB."""
+
+    pixels: UInt8
+
+    def __post_init__(self) -> None:
+        if self.pixels.shape != (112, 112, 3) or self.pixels.dtype != np.uint8:
+            raise Invalid(f"A face image is (112, 112, 3) uint8, got {self.pixels.shape} {self.pixels.dtype}.")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Face:
     """A face that was found in one image.
 
@@ -243,6 +254,7 @@ class Face:
         landmarks: five points: eyeLeft, eyeRight, nose, mouthLeft, mouthRight (left as seen in the image).
         pose: rotation of the head.
         quality: brightness and sharpness.
+        image: the face aligned, from which its template is made.
         mesh: ``(468, 3)`` float32, MediaPipe's face mesh in pixels (z in the same unit), which alignment uses.
         all_landmarks: 25 to 30 points, when they were asked for.
         attributes: when they were asked for.
@@ -253,23 +265,13 @@ class Face:
     landmarks: Landmarks
     pose: Pose
     quality: Quality
+    image: FaceImage
     mesh: Float32
     all_landmarks: Landmarks | None = None
     attributes: Attributes | None = None
 
     def __post_init__(self) -> None:
         _percent("Confidence", self.confidence)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class FaceImage:
-    """An aligned face, ready for the embedder: ``pixels`` is ``(112, 112, 3)`` uint8, RGB."""
-
-    pixels: UInt8
-
-    def __post_init__(self) -> None:
-        if self.pixels.shape != (112, 112, 3) or self.pixels.dtype != np.uint8:
-            raise Invalid(f"A face image is (112, 112, 3) uint8, got {self.pixels.shape} {self.pixels.dtype}.")
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -26,7 +26,7 @@ SAME = 0.363
 def template(engine: Engine, image: Image) -> Template:
     faces = engine.detect(image)
     assert faces
-    return engine.embed(image, faces[:1])[0]
+    return engine.embed(faces[:1])[0]
 
 
 def turned(pixels: np.ndarray, degrees: float) -> Image:
@@ -94,11 +94,11 @@ def test_faces_of_one_picture_are_embedded_in_order(engine: Engine, portraits: d
     """A batch of templates belongs to the faces that were given, in their order."""
     image = portraits["group"]
     faces = engine.detect(image)
-    forward, backward = engine.embed(image, faces), engine.embed(image, faces[::-1])
+    forward, backward = engine.embed(faces), engine.embed(faces[::-1])
     assert len(forward) == 4
     for a, b in zip(forward, backward[::-1], strict=True):
         assert engine.compare(a, b).cosine > 0.999
-    assert engine.embed(image, ()) == ()
+    assert engine.embed(()) == ()
 
 
 def test_templates_of_another_pack_are_not_compared(engine: Engine, portraits: dict[str, Image]) -> None:
@@ -112,10 +112,10 @@ def test_templates_of_another_pack_are_not_compared(engine: Engine, portraits: d
 def test_a_good_portrait_passes_every_bar(engine: Engine, portraits: dict[str, Image]) -> None:
     """The official portrait has no fault at any level; a blurred thumbnail has one."""
     [face] = engine.detect(portraits["obama_1"])
-    assert all(engine.quality_reasons(face, level, portraits["obama_1"]) == () for level in QualityFilter)
+    assert all(engine.quality_reasons(face, level) == () for level in QualityFilter)
     small = cv2.resize(portraits["obama_1"].pixels, None, fx=0.12, fy=0.12, interpolation=cv2.INTER_AREA)
     [tiny] = engine.detect(Image(np.asarray(small, np.uint8)))
-    assert engine.quality_reasons(tiny, QualityFilter.HIGH, portraits["obama_1"])
+    assert engine.quality_reasons(tiny, QualityFilter.HIGH)
 
 
 def test_boxes_and_confidences_are_within_reason(engine: Engine, portraits: dict[str, Image]) -> None:

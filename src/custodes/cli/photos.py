@@ -162,8 +162,8 @@ def compare(
             raise NotFound(f"There is no face in {path.name}.")
     if len(probes) > 1:
         warn(f"{source.name} shows {len(probes)} faces; the largest is compared.")
-    [probe] = engine.embed(left, probes[:1])
-    scores = [engine.compare(probe, t) for t in engine.embed(right, faces)]
+    [probe] = engine.embed(probes[:1])
+    scores = [engine.compare(probe, t) for t in engine.embed(faces)]
     ranked = sorted(zip(faces, scores, strict=True), key=lambda pair: -pair[1].cosine)
     if picture:
         labels = [f"{s.similarity:.1f} %" for _, s in ranked]

@@ -143,11 +143,11 @@ class FaceOperations:
         left = self._images.decode(engine, source)
         right = self._images.decode(engine, target)
         probe = self._best(engine, left, quality)
-        faces, _ = self._passing(engine, right, self._faces(engine, right), quality)
+        faces, _ = self._passing(engine, self._faces(engine, right), quality)
         if not faces:
             raise Invalid(_NO_FACE, code=Code.NO_FACE)
-        [own] = engine.embed(left, [probe])
-        scored = [(f, engine.compare(own, t)) for f, t in zip(faces, engine.embed(right, faces), strict=True)]
+        [own] = engine.embed([probe])
+        scored = [(f, engine.compare(own, t)) for f, t in zip(faces, engine.embed(faces), strict=True)]
         scored.sort(key=lambda pair: -pair[1].cosine)
         return Comparison(
             source_size=left.size,
@@ -187,13 +187,13 @@ class FaceOperations:
         data = self._images.read(source)
         image = engine.decode(data, max_bytes=len(data))
         found = engine.detect(image, attributes=attributes or False, max_faces=self._limits.faces)
-        good, skipped = self._passing(engine, image, found, quality)
+        good, skipped = self._passing(engine, found, quality)
         most = len(good) if max_faces is None else max_faces
         surplus = tuple(Skipped(f, (QualityReason.EXCEEDS_MAX_FACES,)) for f in good[most:])
         chosen = good[:most]
         references = self._references.enrol(
             name,
-            [NewReference(f.box, f.confidence, t) for f, t in zip(chosen, engine.embed(image, chosen), strict=True)],
+            [NewReference(f.box, f.confidence, t) for f, t in zip(chosen, engine.embed(chosen), strict=True)],
             image_id=self._images.identify(data),
             external_image_id=external_image_id,
             image_size=image.size,
@@ -250,7 +250,7 @@ class FaceOperations:
         engine = self._engines.of(collection.pack)
         image = self._images.decode(engine, source)
         probe = self._best(engine, image, quality)
-        [template] = engine.embed(image, [probe])
+        [template] = engine.embed([probe])
         found = self._references.search(
             name, template, limit=limit, threshold=engine.pack.cosine(threshold) - _ROUNDING
         )
@@ -268,12 +268,12 @@ class FaceOperations:
         collection = self._collections.get(name)
         engine = self._engines.of(collection.pack)
         image = self._images.decode(engine, source)
-        faces, _ = self._passing(engine, image, self._faces(engine, image), quality)
+        faces, _ = self._passing(engine, self._faces(engine, image), quality)
         if not faces:
             raise Invalid(_NO_FACE, code=Code.NO_FACE)
         cosine = engine.pack.cosine(threshold) - _ROUNDING
         searches = []
-        for face, template in zip(faces, engine.embed(image, faces), strict=True):
+        for face, template in zip(faces, engine.embed(faces), strict=True):
             found = self._references.search(name, template, limit=limit, threshold=cosine)
             ranked = candidates(engine, found, threshold)
             searches.append(ImageSearch(image.size, face, collection.pack_version, ranked))
@@ -301,16 +301,16 @@ class FaceOperations:
         return engine.detect(image, max_faces=self._limits.faces)
 
     def _best(self, engine: Engine, image: Image, quality: QualityFilter) -> Face:
-        faces, _ = self._passing(engine, image, self._faces(engine, image), quality)
+        faces, _ = self._passing(engine, self._faces(engine, image), quality)
         if not faces:
             raise Invalid(_NO_FACE, code=Code.NO_FACE)
         return faces[0]
 
     @staticmethod
     def _passing(
-        engine: Engine, image: Image, faces: Sequence[Face], quality: QualityFilter
+        engine: Engine, faces: Sequence[Face], quality: QualityFilter
     ) -> tuple[tuple[Face, ...], tuple[Skipped, ...]]:
-        judged = [(f, engine.quality_reasons(f, quality, image)) for f in faces]
+        judged = [(f, engine.quality_reasons(f, quality)) for f in faces]
         return tuple(f for f, r in judged if not r), tuple(Skipped(f, r) for f, r in judged if r)
 
 

@@ -181,13 +181,13 @@ class SubjectOperations:
         engine = self._engines.of(collection.pack)
         image = self._images.decode(engine, source)
         faces = engine.detect(image, max_faces=self._limits.faces)
-        judged = [(f, engine.quality_reasons(f, quality, image)) for f in faces]
+        judged = [(f, engine.quality_reasons(f, quality)) for f in faces]
         probe = judged[0][0] if judged and not judged[0][1] else None
         rest = judged[1:] if probe else judged
         unsearched = tuple((f, reasons, f is not faces[0]) for f, reasons in rest)
         found: tuple[SubjectCandidate, ...] = ()
         if probe:
-            [template] = engine.embed(image, [probe])
+            [template] = engine.embed([probe])
             found = self._search(collection, template, limit, threshold)
         return ImageSubjectSearch(image.size, probe, unsearched, collection.pack_version, found)
 

@@ -3,7 +3,7 @@
 
     engine = Engine.default()
     faces = engine.detect("photo.jpg")
-    templates = engine.embed("photo.jpg", faces)
+    templates = engine.embed(faces)
 
 An :class:`Engine` keeps no state between calls and may be shared by threads. It sees no database and no network.
 """
@@ -15,6 +15,7 @@ from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
+import cv2
 import numpy as np
 
 from custodes.config import Config, Limits, Vision
@@ -57,6 +58,7 @@ class Engine:
     """
 
     def __init__(self, pack: Pack, config: Vision, limits: Limits) -> None:
+        cv2.setNumThreads(config.threads)  # OpenCV's own, of the whole process
         self._pack = pack
         self._limits = limits
         thresholds = pack.manifest.thresholds
@@ -138,12 +140,11 @@ class Engine:
             faces.append(face)
         return tuple(faces)
 
-    def embed(self, picture: Picture, faces: Sequence[Face]) -> tuple[Template, ...]:
-        """Make a template of each face that was found in the picture, in their order."""
+    def embed(self, faces: Sequence[Face]) -> tuple[Template, ...]:
+        """Make a template of each face, in their order."""
         if not faces:
             return ()
-        pixels = self.load(picture).pixels
-        vectors = self._embedder.vectors([aligned(pixels, face.mesh) for face in faces])
+        vectors = self._embedder.vectors([face.image for face in faces])
         return tuple(Template(v, self._pack.manifest.id) for v in vectors)
 
     def compare(self, a: Template, b: Template) -> Score:
@@ -157,20 +158,21 @@ class Engine:
         cosine = float(a.vector @ b.vector)
         return Score(cosine, self._pack.similarity(cosine))
 
-    def quality_reasons(
-        self, face: Face, level: QualityFilter, picture: Picture | None = None
-    ) -> tuple[QualityReason, ...]:
+    @staticmethod
+    def quality_reasons(face: Face, level: QualityFilter) -> tuple[QualityReason, ...]:
         """Return why a face is below the bar of ``level``; nothing when it is good enough."""
         return quality.reasons(face, level)
 
 
 def _face(pixels: UInt8, box: Float32, confidence: float, mesh: Float32) -> Face:
     left, top, right, bottom = box.tolist()
+    image = aligned(pixels, mesh)
     return Face(
         box=Box(left, top, right - left, bottom - top),
         confidence=confidence,
         landmarks=five_landmarks(mesh),
         pose=pose(mesh),
-        quality=quality.measure(aligned(pixels, mesh)),
+        quality=quality.measure(image),
+        image=image,
         mesh=mesh,
     )

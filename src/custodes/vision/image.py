@@ -112,6 +112,11 @@ def decode(data: bytes, limits: Limits, *, max_bytes: int | None = None) -> Imag
             f"The image is {header.width} x {header.height} pixels; each side needs at least {limits.min_side}.",
             code=Code.IMAGE_TOO_SMALL,
         )
+    if max(header.width, header.height) > limits.image_side:
+        raise TooLarge(
+            f"The image is {header.width} x {header.height} pixels; a side has at most {limits.image_side}.",
+            code=Code.IMAGE_PIXELS,
+        )
     if header.width * header.height > limits.image_pixels:
         raise TooLarge(
             f"The image is {header.width} x {header.height} pixels; at most {limits.image_pixels} are taken.",
