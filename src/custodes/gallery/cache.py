@@ -45,14 +45,23 @@ class _Entry:
     lock: threading.Lock = field(default_factory=threading.Lock)
 
 
-def _rows_since(kind: str, collection: Collection, seen: int) -> sa.Select[int, bytes, bytes, bytes]:
+def _templates(kind: str) -> sa.Select[int, bytes, bytes, bytes]:
+    """Select row number, owner, sealed template and wrapped key of all rows that have a template."""
     table = references if kind == FACES else subjects
     owner = references.c.reference_id if kind == FACES else subjects.c.id
-    return sa.select(table.c.id, owner, table.c.template, table.c.template_key).where(
-        table.c.collection_id == collection.row,
-        table.c.change > seen,
-        table.c.change <= collection.change,
-        table.c.template.is_not(None),
+    return sa.select(table.c.id, owner, table.c.template, table.c.template_key).where(table.c.template.is_not(None))
+
+
+_OF_ROWS = {
+    FACES: _templates(FACES).where(references.c.id.in_(sa.bindparam("rows", expanding=True))),
+    SUBJECTS: _templates(SUBJECTS).where(subjects.c.id.in_(sa.bindparam("rows", expanding=True))),
+}
+
+
+def _rows_since(kind: str, collection: Collection, seen: int) -> sa.Select[int, bytes, bytes, bytes]:
+    table = references if kind == FACES else subjects
+    return _templates(kind).where(
+        table.c.collection_id == collection.row, table.c.change > seen, table.c.change <= collection.change
     )
 
 
@@ -81,16 +90,12 @@ def vectors(connection: sa.Connection, vault: Vault, kind: str, dimension: int, 
     Raises:
         Stale: if a row is gone.
     """
-    table = references if kind == FACES else subjects
-    owner = references.c.reference_id if kind == FACES else subjects.c.id
     out = np.empty((len(keys), dimension), np.float32)
     place = {int(k): i for i, k in enumerate(keys)}
     for start in range(0, len(keys), _BATCH):
-        query = sa.select(table.c.id, owner, table.c.template, table.c.template_key).where(
-            table.c.id.in_(keys[start : start + _BATCH].tolist()), table.c.template.is_not(None)
-        )
-        found, blobs = _decoded(vault, kind, iter(connection.execute(query)))
-        if len(found) != len(keys[start : start + _BATCH]):
+        rows = keys[start : start + _BATCH].tolist()
+        found, blobs = _decoded(vault, kind, iter(connection.execute(_OF_ROWS[kind], {"rows": rows})))
+        if len(found) != len(rows):
             raise Stale
         for key, blob in zip(found, blobs, strict=True):
             out[place[int(key)]] = np.frombuffer(blob, np.float32)

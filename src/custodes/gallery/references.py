@@ -31,7 +31,7 @@ from custodes.gallery.rows import (
     to_reference,
 )
 from custodes.gallery.schema import collections, references, removals, subjects
-from custodes.gallery.search import exact_search
+from custodes.gallery.search import Ask, Query, Ranking, exact_search
 
 __all__ = ["Deletion", "NewReference", "References"]
 
@@ -43,6 +43,12 @@ _WITH_SUBJECT = (
     sa.select(*REFERENCE_COLUMNS, subjects.c.subject_id)
     .select_from(references)
     .outerjoin(subjects, references.c.subject == subjects.c.id)
+)
+
+_DESCRIBED = _WITH_SUBJECT.where(references.c.id.in_(sa.bindparam("rows", expanding=True)))
+_TEMPLATE = sa.select(references.c.template, references.c.template_key).where(
+    references.c.collection_id == sa.bindparam("collection"),
+    references.c.reference_id == sa.bindparam("reference"),
 )
 
 
@@ -256,16 +262,14 @@ class References:
             NotFound: if there is no such collection, or no such reference in it (code ``face-missing``).
         """
         with self._db.read() as c:
-            collection = find_collection(c, name)
-            row = c.execute(
-                sa.select(references.c.template, references.c.template_key).where(
-                    references.c.collection_id == collection.row,
-                    references.c.reference_id == parse_id(reference_id),
-                )
-            ).one_or_none()
+            return self._template(c, find_collection(c, name), reference_id)
+
+    def _template(self, c: sa.Connection, collection: Collection, reference_id: str) -> Template:
+        identity = parse_id(reference_id)
+        row = c.execute(_TEMPLATE, {"collection": collection.row, "reference": identity}).one_or_none()
         if row is None:
             raise NotFound("faceId was not found in the collection.", code=Code.FACE_MISSING)
-        blob = self._vault.open(row.template, row.template_key, parse_id(reference_id))
+        blob = self._vault.open(row.template, row.template_key, identity)
         return Template(np.frombuffer(blob, np.float32), collection.pack)
 
     def search(
@@ -287,16 +291,34 @@ class References:
             Invalid: if the probe is of another pack.
             Unavailable: if the collection changes faster than it can be read.
         """
+        return self._search(name, lambda _, __: Query(probe, threshold), limit).pairs
+
+    def search_like(
+        self, name: str, reference_id: str, *, limit: int, threshold: Callable[[str], float]
+    ) -> Ranking[Reference]:
+        """Find the references most alike to one of the collection, which is left out; all in one snapshot.
+
+        Args:
+            name: the collection.
+            reference_id: which.
+            limit: length of the candidate list.
+            threshold: gives the least cosine for the collection's pack.
+
+        Raises:
+            NotFound: if there is no such collection, or no such reference in it (code ``face-missing``).
+            Unavailable: if the collection changes faster than it can be read.
+        """
+
+        def ask(c: sa.Connection, collection: Collection) -> Query:
+            return Query(self._template(c, collection, reference_id), threshold(collection.pack))
+
+        found = self._search(name, ask, limit + 1)
+        others = tuple(pair for pair in found.pairs if pair[0].reference_id != reference_id)
+        return Ranking(found.collection, others[:limit])
+
+    def _search(self, name: str, ask: Ask, limit: int) -> Ranking[Reference]:
         return exact_search(
-            self._db,
-            self._vault,
-            self._cache,
-            kind=FACES,
-            name=name,
-            probe=probe,
-            limit=limit,
-            threshold=threshold,
-            describe=_describe,
+            self._db, self._vault, self._cache, kind=FACES, name=name, ask=ask, limit=limit, describe=_describe
         )
 
     def warm(self, name: str) -> int:
@@ -313,7 +335,7 @@ def _describe(c: sa.Connection, collection: Collection, keys: Sequence[int]) -> 
     return {
         r.id: to_reference(r, collection.pack_version, r.subject_id)
         for start in range(0, len(keys), _IN)
-        for r in c.execute(_WITH_SUBJECT.where(references.c.id.in_(keys[start : start + _IN])))
+        for r in c.execute(_DESCRIBED, {"rows": keys[start : start + _IN]})
     }
 
 

@@ -30,7 +30,7 @@ from custodes.gallery.rows import (
     to_subject,
 )
 from custodes.gallery.schema import collections, references, subjects
-from custodes.gallery.search import exact_search
+from custodes.gallery.search import Query, exact_search
 from custodes.gallery.tokens import Once, Tokens
 
 __all__ = ["Association", "Disassociation", "Subjects"]
@@ -197,11 +197,10 @@ class Subjects:
             self._cache,
             kind=SUBJECTS,
             name=name,
-            probe=probe,
+            ask=lambda _, __: Query(probe, threshold),
             limit=limit,
-            threshold=threshold,
             describe=_describe,
-        )
+        ).pairs
 
     def associate(
         self, name: str, subject_id: str, reference_ids: Sequence[str], *, threshold: float, once: Once | None

@@ -228,14 +228,14 @@ class FaceOperations:
         Raises:
             NotFound: if there is no such collection, or no such reference in it.
         """
-        collection = self._collections.get(name)
-        engine = self._engines.of(collection.pack)
-        probe = self._references.template(name, reference_id)
-        found = self._references.search(
-            name, probe, limit=limit + 1, threshold=engine.pack.cosine(threshold) - _ROUNDING
+        found = self._references.search_like(
+            name,
+            reference_id,
+            limit=limit,
+            threshold=lambda pack: self._engines.of(pack).pack.cosine(threshold) - _ROUNDING,
         )
-        others = [(r, cosine) for r, cosine in found if r.reference_id != reference_id]
-        return FaceSearch(collection.pack_version, candidates(engine, others[:limit], threshold))
+        engine = self._engines.of(found.collection.pack)
+        return FaceSearch(found.collection.pack_version, candidates(engine, found.pairs, threshold))
 
     def search_by_image(
         self, name: str, source: ImageSource, *, limit: int, threshold: float, quality: QualityFilter
