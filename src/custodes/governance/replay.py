@@ -41,7 +41,7 @@ _CREATE = (
 def _prepare(connection: object, _: object) -> None:
     assert hasattr(connection, "execute")
     connection.isolation_level = None  # type: ignore[attr-defined]
-    for pragma in ("busy_timeout=30000", "journal_mode=WAL", "synchronous=NORMAL"):
+    for pragma in ("busy_timeout=30000", "page_size=1024", "journal_mode=WAL", "synchronous=NORMAL"):
         connection.execute(f"PRAGMA {pragma}")
 
 
