@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check -q
-EXPORT_NPM := npm ci --silent --no-audit --no-fund
+NPM_CI := npm ci --silent --no-audit --no-fund
 
 .PHONY: serve test bench lint types rooms unit format clean lock
 
@@ -36,7 +36,7 @@ format: $(VENV)/.dev
 
 # The JavaScript client is tested where Node is; without it the test says that it skips.
 tests/clients/javascript/node_modules: tests/clients/javascript/package-lock.json
-	@if command -v npm >/dev/null; then cd $(@D) && $(EXPORT_NPM); else mkdir -p $@; fi
+	@if command -v npm >/dev/null; then cd $(@D) && $(NPM_CI); else mkdir -p $@; fi
 	@touch $@
 
 # --- environments ---------------------------------------------------------------------------------------------
@@ -67,5 +67,6 @@ lock:
 	$(UV) --no-deps requirements/bench.in -o requirements/bench.txt
 	$(UV) --no-deps requirements/models.in -o requirements/models.txt
 
+# Leaves ./data alone: it holds faces, keys and the master key.
 clean:
-	rm -rf $(VENV) data build tests/clients/javascript/node_modules .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) build tests/clients/javascript/node_modules .mypy_cache .ruff_cache .pytest_cache

@@ -13,10 +13,10 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 
 def main() -> None:
     """Run the parts that were asked for."""
-    from bench import search, service, vision
+    from bench import search, service, vision, wire
     from bench.report import print_rows, write_json
 
-    parts = {"vision": vision.run, "search": search.run, "service": service.run}
+    parts = {"vision": vision.run, "search": search.run, "service": service.run, "wire": wire.run}
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
     parser.add_argument("parts", nargs="*", choices=[*parts, []], help="all if omitted")
     parser.add_argument("--quick", action="store_true", help="fewer trials")
@@ -26,7 +26,7 @@ def main() -> None:
     for name in given.parts or parts:
         results[name] = parts[name](given.quick)
         print_rows(name, results[name])
-    write_json(given.json, results)
+        write_json(given.json, results)  # after each part, so that a long run that breaks off leaves something
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What an exact search costs, beside what merely reading the memory costs and beside other libraries.
 
-    OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 python bench/search.py [--quick] [--json FILE]
+    make bench ARGS="search"
 
 One thread. Reading is measured in the same run, interleaved with the searches, as the fastest of many. Faces are
 synthetic: unit vectors, identities with five faces in the mean and a cosine of 0.6 within, half of the probes of
@@ -12,23 +12,22 @@ says otherwise.
 
 from __future__ import annotations
 
-import argparse
-import json
 import sqlite3
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
+from bench.report import Row, at_most
 from custodes.db import Vault
 from custodes.domain import Float32
 from custodes.gallery.index import ExactIndex, Hits, cosines
 
-__all__ = ["Row", "run"]
+__all__ = ["run"]
 
 _PART = 200_000  # rows that are generated together
 _PER_PERSON = 5
@@ -42,7 +41,7 @@ Search = Callable[[Float32], object]
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class _Figure:
     """One figure: ``ratio`` is the value over what ``ratio_of`` names, ``target`` bounds it from above."""
 
     name: str
@@ -52,11 +51,14 @@ class Row:
     ratio_of: str = ""
     target: float | None = None
 
-    @property
-    def passed(self) -> bool | None:
-        """Tell whether the figure keeps within its target; None where there is none."""
-        figure = self.value if self.ratio is None else self.ratio
-        return None if self.target is None else figure <= self.target
+    def row(self) -> Row:
+        """Return it as the report has it: the ratio, where there is one, with the value beside it."""
+        if self.ratio is None:
+            return Row(self.name, self.value, self.unit)
+        note = f"{self.value:.3g} {self.unit}; over {self.ratio_of}"
+        if self.target is None:
+            return Row(self.name, self.ratio, "x", note=note)
+        return at_most(self.name, self.ratio, self.target, "x", note)
 
 
 def _unit(x: Float32) -> Float32:
@@ -164,7 +166,7 @@ def _interleaved(probes: Float32, searches: dict[str, Search], read: Callable[[]
     return times
 
 
-def _ours(index: ExactIndex, best: Best, store: Store, name: str, read: Callable[[], object]) -> list[Row]:
+def _ours(index: ExactIndex, best: Best, store: Store, name: str, read: Callable[[], object]) -> list[_Figure]:
     """Time single searches and batches over an index against reading; check every result."""
     for j, q in enumerate(best.probes):
         best.check(j, index.search(q, _K, -1.0, store.fetch))
@@ -176,11 +178,11 @@ def _ours(index: ExactIndex, best: Best, store: Store, name: str, read: Callable
         best.check(j % len(best.probes), hits)
     batch = min(1e3 * _seconds(lambda: index.search_batch(many, _K, -1.0, store.fetch)) for _ in range(_ROUNDS)) / 32
     return [
-        Row(f"{name}: top {_K}, fastest", one, "ms", one / reading, "reading"),
-        Row(f"{name}: top {_K}, median", float(np.median(times["one"])), "ms"),
-        Row(f"{name}: 32 in a batch, each", batch, "ms", batch / one, "one search"),
-        Row(f"{name}: reading", reading, "ms"),
-        Row(f"{name}: templates read for one search, most", max(fetched), "rows"),
+        _Figure(f"{name}: top {_K}, fastest", one, "ms", one / reading, "reading"),
+        _Figure(f"{name}: top {_K}, median", float(np.median(times["one"])), "ms"),
+        _Figure(f"{name}: 32 in a batch, each", batch, "ms", batch / one, "one search"),
+        _Figure(f"{name}: reading", reading, "ms"),
+        _Figure(f"{name}: templates read for one search, most", max(fetched), "rows"),
     ]
 
 
@@ -215,7 +217,7 @@ def _top(scores: Float32) -> Keys:
     return near[np.argsort(-scores[near])]
 
 
-def _against_float32(n: int, d: int, probes: int, folder: Path, *, others: bool) -> list[Row]:
+def _against_float32(n: int, d: int, probes: int, folder: Path, *, others: bool) -> list[_Figure]:
     """Search ``n`` rows whose float32 vectors are in memory too, against reading those."""
     x = np.empty((n, d), np.float32)
     index, best = ExactIndex(d), Best(_probes(probes, d, max(1, n // _PER_PERSON)))
@@ -231,35 +233,35 @@ def _against_float32(n: int, d: int, probes: int, folder: Path, *, others: bool)
     rows[0] = replace(rows[0], ratio_of="reading the float32 vectors", target=0.45)
     rows[2] = replace(rows[2], target=0.5)
     reading = rows[3].value
-    rows[3] = Row(f"{name}: reading the float32 vectors", reading, "ms")
+    rows[3] = _Figure(f"{name}: reading the float32 vectors", reading, "ms")
     rows += [
-        Row(f"{name}: bandwidth", x.nbytes / reading / 1e6, "GB/s"),
-        Row(f"{name}: memory", index.nbytes / 1e6, "MB", index.nbytes / x.nbytes, "float32 vectors", 0.5),
-        Row(f"{name}: adding all rows", adding, "s"),
+        _Figure(f"{name}: bandwidth", x.nbytes / reading / 1e6, "GB/s"),
+        _Figure(f"{name}: memory", index.nbytes / 1e6, "MB", index.nbytes / x.nbytes, "float32 vectors", 0.5),
+        _Figure(f"{name}: adding all rows", adding, "s"),
         *_changes(index, x, name),
     ]
     if others:
         for method, times in _interleaved(best.probes[:4], _others(x, best.probes, best), words.max).items():
             if method:
-                rows.append(Row(f"{name}: {method}", min(times), "ms", min(times) / reading, "reading"))
+                rows.append(_Figure(f"{name}: {method}", min(times), "ms", min(times) / reading, "reading"))
     return rows
 
 
-def _changes(index: ExactIndex, x: Float32, name: str) -> list[Row]:
+def _changes(index: ExactIndex, x: Float32, name: str) -> list[_Figure]:
     """Time changes of one row."""
     n = len(x)
     appending = [_seconds(lambda i=i: index.add(np.array([n + i]), x[i : i + 1])) for i in range(20)]
     removing = [_seconds(lambda i=i: index.remove(np.array([i * (n // 10) + 7]))) for i in range(10)]
     return [
-        Row(f"{name}: adding one row", 1e3 * float(np.median(appending)), "ms"),
-        Row(f"{name}: removing one row", 1e3 * float(np.median(removing)), "ms"),
+        _Figure(f"{name}: adding one row", 1e3 * float(np.median(appending)), "ms"),
+        _Figure(f"{name}: removing one row", 1e3 * float(np.median(removing)), "ms"),
     ]
 
 
-def _growth(sizes: Sequence[int], d: int, probes: int, folder: Path) -> list[Row]:
+def _growth(sizes: Sequence[int], d: int, probes: int, folder: Path) -> list[_Figure]:
     """Let one gallery grow, and search it at each size against reading its codes."""
     index, best = ExactIndex(d), Best(_probes(probes, d, sizes[0] // _PER_PERSON))
-    rows: list[Row] = []
+    rows: list[_Figure] = []
     for start, part in _gallery(sizes[-1], d):
         done = 0
         while done < len(part):
@@ -285,29 +287,8 @@ def run(quick: bool) -> list[Row]:
     """Measure everything; ``quick`` leaves out what takes more than a minute."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        rows = _against_float32(1_000_000, 128, 16, folder, others=not quick)
-        rows += _against_float32(200_000 if quick else 1_000_000, 512, 8, folder, others=False)
+        figures = _against_float32(1_000_000, 128, 16, folder, others=not quick)
+        figures += _against_float32(200_000 if quick else 1_000_000, 512, 8, folder, others=False)
         sizes = (10_000, 100_000) if quick else (10_000, 100_000, 1_000_000, 5_000_000, 20_000_000)
-        return rows + _growth(sizes, 128, 8, folder)
-
-
-def _line(row: Row) -> str:
-    ratio = "" if row.ratio is None else f"{row.ratio:.3g} x {row.ratio_of}"
-    target = "" if row.target is None else f"<= {row.target:g}  {'ok' if row.passed else 'MISSED'}"
-    return f"{row.name:<58} {row.value:>10.4g} {row.unit:<5} {ratio:<38} {target}"
-
-
-def main() -> None:
-    """Print a table, and write JSON where asked."""
-    parser = argparse.ArgumentParser(description="Cost of exact search.")
-    parser.add_argument("--quick", action="store_true", help="leave out what takes more than a minute")
-    parser.add_argument("--json", type=Path, help="file for the figures")
-    options = parser.parse_args()
-    rows = run(options.quick)
-    print("\n".join(map(_line, rows)))
-    if options.json:
-        options.json.write_text(json.dumps([asdict(r) | {"passed": r.passed} for r in rows], indent=1) + "\n")
-
-
-if __name__ == "__main__":
-    main()
+        figures += _growth(sizes, 128, 8, folder)
+    return [figure.row() for figure in figures]

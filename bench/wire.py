@@ -14,10 +14,12 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
+from bench.report import Row
+
 from custodes.api.aws import sigv4
 from custodes.api.aws.protocol import CONTENT_TYPE, Protocol
 
-__all__ = ["measure"]
+__all__ = ["measure", "run"]
 
 _SECRET = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"
 _REGION = "us-east-1"
@@ -75,6 +77,6 @@ def measure(seconds: float = 0.3) -> dict[str, float]:
     return figures
 
 
-if __name__ == "__main__":
-    for name, microseconds in measure().items():
-        print(f"{name:32} {microseconds:10.1f} us")
+def run(quick: bool) -> list[Row]:
+    """Return the figures of the wire."""
+    return [Row(name, value, "us") for name, value in measure(0.1 if quick else 0.5).items()]
