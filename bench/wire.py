@@ -15,7 +15,6 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
 from bench.report import Row
-
 from custodes.api.aws import sigv4
 from custodes.api.aws.protocol import CONTENT_TYPE, Protocol
 
