@@ -66,10 +66,35 @@ def print_rows(title: str, rows: Sequence[Row]) -> None:
     """Print figures as a table."""
     table = Table("Figure", "Value", "Target", "", "Beside", title=title, title_justify="left", title_style="bold")
     for r in rows:
-        mark = {True: "[green]ok[/green]", False: "[red]short[/red]", None: ""}[r.passed]
-        value = f"{r.value:.4g}" if abs(r.value) < 1000 else f"{r.value:,.0f}"
-        table.add_row(r.name, f"{value} {r.unit}".strip(), r.target, mark, r.note)
+        value, mark = _shown(r)
+        colour = {"ok": "green", "short": "red"}.get(mark, "")
+        table.add_row(r.name, value, r.target, f"[{colour}]{mark}[/{colour}]" if colour else "", r.note)
     Console(width=150).print(table)
+
+
+def _shown(row: Row) -> tuple[str, str]:
+    value = f"{row.value:.4g}" if abs(row.value) < 1000 else f"{row.value:,.0f}"
+    return f"{value} {row.unit}".strip(), {True: "ok", False: "short", None: ""}[row.passed]
+
+
+def write_markdown(path: Path, parts: dict[str, Sequence[Row]], machine: str) -> None:
+    """Write all figures as a page of the documentation."""
+    lines = [
+        "# Benchmarks",
+        "",
+        'What `make bench` printed; `make bench ARGS="--markdown docs/benchmarks.md"` writes this page anew. Times are',
+        "taken in turn with those of the peer named beside them, in one run on one machine, so that the ratios mean",
+        "something where the milliseconds don't. One thread unless a line says otherwise. Accuracy needs the photos of",
+        "`../shared/data`, which are not part of the repository.",
+        "",
+        f"Measured on: {machine}.",
+    ]
+    for title, rows in parts.items():
+        lines += ["", f"## {title.capitalize()}", "", "| figure | value | target | | beside |", "|---|---|---|---|---|"]
+        for row in rows:
+            value, mark = _shown(row)
+            lines.append(f"| {row.name} | {value} | {row.target} | {mark} | {row.note} |")
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 def write_json(path: Path, parts: dict[str, Sequence[Row]]) -> None:
