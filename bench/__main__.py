@@ -15,7 +15,8 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 def _machine() -> str:
     """Say on what this runs."""
     told = Path("/proc/cpuinfo")
-    models = [line.split(":")[1].strip() for line in told.read_text().splitlines() if line.startswith("model name")]
+    text = told.read_text() if told.exists() else ""
+    models = [line.split(":")[1].strip() for line in text.splitlines() if line.startswith("model name")]
     return (
         f"{os.cpu_count()} cores of {models[0] if models else platform.machine()}, Python {platform.python_version()}"
     )
