@@ -57,6 +57,9 @@ def test_every_setting_can_be_given_in_a_file_and_as_a_variable(setting, tmp_pat
         str: ('"x"', "x", "x"),
         tuple: ('["a", "b"]', os.pathsep.join("ab"), ("a", "b")),
     }.get(type(default), ('"/a"', "/a", Path("/a")))
+    if setting.form:
+        value = setting.default[::-1].replace("0", "7")
+        toml, text = f'"{value}"', value
     if setting.choices:
         toml, text, value = f'"{setting.choices[-1]}"', setting.choices[-1], setting.choices[-1]
     head = f"[{setting.section}]\n" if setting.section else ""
@@ -80,6 +83,22 @@ def test_a_tilde_is_the_home_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: P
     assert load(environ={"CUSTODES_DATA": "~/d"}).data == Path("/home/ann/d")
     config = load(_file(tmp_path, 'data = "~/d"\nmaster_key_file = "~/k"\n[s3]\nbuckets = "~/b"\n'), {})
     assert (config.data, config.key_path, config.bucket_root) == tuple(Path("/home/ann") / n for n in "dkb")
+
+
+@pytest.mark.parametrize(
+    ("host", "url"),
+    [
+        ("0.0.0.0", "http://127.0.0.1:8420"),
+        ("::", "http://[::1]:8420"),
+        ("10.1.2.3", "http://10.1.2.3:8420"),
+        ("fe80::1", "http://[fe80::1]:8420"),
+        ("photos.example", "http://photos.example:8420"),
+    ],
+)
+def test_the_endpoint_is_an_address_that_can_be_called(host: str, url: str) -> None:
+    """An address that stands for all of a machine's becomes the one by which the machine reaches itself."""
+    assert load(environ={"CUSTODES_HOST": host}).endpoint_url == url
+    assert load(environ={"CUSTODES_HOST": host, "CUSTODES_ENDPOINT": "https://x"}).endpoint_url == "https://x"
 
 
 def test_paths_follow_the_data_folder() -> None:
@@ -108,6 +127,9 @@ def test_paths_follow_the_data_folder() -> None:
         ("[server]\ntimeout = inf", "at least 0.001"),
         ('[server]\ntimeout = "60"', "must be a number"),
         ("[server]\nregion = 5", "must be a text"),
+        ('[server]\nregion = "EU West"', r"\[server\] region must have the form \[a-z0-9-\]\+, got 'EU West'"),
+        ('[server]\naccount = "dev"', r"must have the form \[0-9\]\{12\}, got 'dev'"),
+        ("[limits]\nimage_side = 0", "image_side must be at least 1"),
         ("data = 5", "data must be a path"),
         ('[vision]\ngender = "yes"', "must be a truth value"),
         ('[vision]\npack_dirs = "a"', "must be a list of texts"),
@@ -128,6 +150,8 @@ def test_a_file_with_a_mistake_is_refused(tmp_path: Path, text: str, message: st
         ("CUSTODES_PORT", "http", "CUSTODES_PORT must be a whole number, got 'http'"),
         ("CUSTODES_PORT", "99999", "at most 65535"),
         ("CUSTODES_TIMEOUT", "nan", "at least 0.001"),
+        ("CUSTODES_ACCOUNT", "1234567890123", "CUSTODES_ACCOUNT must have the form"),
+        ("CUSTODES_ACCOUNT", "12345678901\u0662", "CUSTODES_ACCOUNT must have the form"),
         ("CUSTODES_VISION_GENDER", "maybe", "must be a truth value"),
         ("CUSTODES_LOG_LEVEL", "loud", "one of debug, info, warning, error"),
         ("CUSTODES_PROT", "1", "Unknown setting CUSTODES_PROT"),

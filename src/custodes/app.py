@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from custodes.config import Config
 from custodes.db import Database, Vault, make_private_folder
+from custodes.errors import Unavailable
 from custodes.gallery import Collections, IndexCache, References, Subjects
 from custodes.gallery.index import ExactIndex
 from custodes.governance import Keys, Replays
@@ -94,6 +95,15 @@ class App:
             Unavailable: if the database can't be reached.
         """
         self._database.check()
+
+    def scrub(self) -> None:
+        """Write the database anew, so that nothing of what was deleted is left in its files.
+
+        Raises:
+            Unavailable: if the database can't be reached, or others don't let go of it.
+        """
+        if not self._database.scrub(full=True):
+            raise Unavailable("Another process is reading the database.", remedy="Try again.")
 
     def close(self) -> None:
         """Close what is open."""

@@ -12,6 +12,7 @@ from __future__ import annotations
 import difflib
 import math
 import os
+import re
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import Field, dataclass, field, fields, replace
@@ -25,6 +26,8 @@ from custodes.errors import Invalid
 __all__ = ["Config", "Setting", "load", "settings"]
 
 _T = TypeVar("_T")
+_LOOPBACK = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - read, not listened on
+"""By which address this machine reaches a server that listens on all."""
 
 
 def _setting(
@@ -35,10 +38,15 @@ def _setting(
     choices: tuple[str, ...] = (),
     least: float = -math.inf,
     most: float = math.inf,
+    form: str = "",
     shown: str = "",
 ) -> _T:
-    """Declare a setting; ``least`` and ``most`` bound a number, ``shown`` is how the manual words the default."""
-    about = {"doc": doc, "unit": unit, "choices": choices, "least": least, "most": most, "shown": shown}
+    """Declare a setting.
+
+    ``least`` and ``most`` bound a number, ``form`` is the regular expression of a text, and ``shown`` is how the
+    manual words the default.
+    """
+    about = {"doc": doc, "unit": unit, "choices": choices, "least": least, "most": most, "form": form, "shown": shown}
     made: _T = field(default=default, metadata=about)
     return made
 
@@ -53,8 +61,8 @@ class Server:
 
     host: str = _setting("127.0.0.1", "Address to listen on.")
     port: int = _setting(8420, "Port to listen on; 0 takes a free one.", least=0, most=65_535)
-    region: str = _setting("us-east-1", "Region name that clients sign with and that ARNs carry.")
-    account: str = _setting("000000000000", "Twelve-digit account number that ARNs carry.")
+    region: str = _setting("us-east-1", "Region name that clients sign with and that ARNs carry.", form="[a-z0-9-]+")
+    account: str = _setting("000000000000", "Twelve-digit account number that ARNs carry.", form="[0-9]{12}")
     workers: int = _setting(0, "Inference threads of one server process; 0 means one a core.", least=0)
     queue: int = _setting(256, "Requests that may wait for a thread before others are throttled.", least=1)
     timeout: float = _setting(
@@ -104,12 +112,17 @@ class Limits:
     """Limits that protect the server; Rekognition's own where it has one."""
 
     body_bytes: int = _setting(16_000_000, "Largest request body.", unit="bytes", least=1)
-    image_bytes: int = _setting(5_242_880, "Largest image in a request.", unit="bytes", least=1)
-    s3_image_bytes: int = _setting(15_728_640, "Largest image in a bucket.", unit="bytes", least=1)
+    image_bytes: int = _setting(
+        15_728_640,
+        "Largest encoded image, in a bucket or a file. One in a request has at most 5,242,880 in any case, as "
+        "Rekognition's API says.",
+        unit="bytes",
+        least=1,
+    )
     image_pixels: int = _setting(
         100_000_000, "Largest image after decoding; protects against decompression bombs.", unit="pixels", least=1
     )
-    image_side: int = _setting(40_000, "Largest width and height of an image.", unit="pixels")
+    image_side: int = _setting(40_000, "Largest width and height of an image.", unit="pixels", least=1)
     min_side: int = _setting(80, "Smallest width and height of an image.", unit="pixels", least=1)
     faces: int = _setting(100, "Faces reported for one image, the largest first.", least=1)
     collection_faces: int = _setting(20_000_000, "Faces in one collection.", least=1)
@@ -166,8 +179,9 @@ class Config:
 
     @property
     def endpoint_url(self) -> str:
-        """URL that clients use."""
-        host = f"[{self.server.host}]" if ":" in self.server.host else self.server.host
+        """URL that clients use; where the server listens on all addresses, that of this machine."""
+        host = _LOOPBACK.get(self.server.host, self.server.host)
+        host = f"[{host}]" if ":" in host else host
         return self.server.endpoint or f"http://{host}:{self.server.port}"
 
     def at_port(self, port: int) -> Config:
@@ -195,6 +209,7 @@ class Setting:
         default: its value when nothing is given, and ``shown``, how to word that, if not by the value.
         doc, unit, choices: what it is, in which unit, and what it may be, if that is a list.
         least, most: bounds of a number, or infinite.
+        form: regular expression that a text fits, or empty.
     """
 
     section: str
@@ -206,6 +221,7 @@ class Setting:
     choices: tuple[str, ...]
     least: float
     most: float
+    form: str
     shown: str
 
 
@@ -280,6 +296,8 @@ def _parse(raw: object, kind: Any, label: str, about: Mapping[str, Any], of: Cal
         raise Invalid(f"Setting {label} must be a {name}, got {raw!r}.") from e
     if about["choices"] and value not in about["choices"]:
         raise Invalid(f"Setting {label} must be one of {', '.join(about['choices'])}, got {raw!r}.")
+    if about["form"] and not re.fullmatch(about["form"], value):
+        raise Invalid(f"Setting {label} must have the form {about['form']}, got {raw!r}.")
     if kind in (int, float) and not (about["least"] <= value <= about["most"] and math.isfinite(value)):
         top = f" and at most {about['most']:g}" if math.isfinite(about["most"]) else ""
         raise Invalid(f"Setting {label} must be at least {about['least']:g}{top}, got {raw!r}.")

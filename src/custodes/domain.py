@@ -332,11 +332,10 @@ class Reference:
 
 
 class SubjectStatus(StrEnum):
-    """State of a subject; the values are Rekognition's own."""
+    """State of a subject: whether it has references; the values are Rekognition's own."""
 
     CREATED = "CREATED"
     ACTIVE = "ACTIVE"
-    UPDATING = "UPDATING"
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
 import time
@@ -353,6 +354,63 @@ def test_slow_body_is_given_up(start_server, wire_to, tmp_path) -> None:
         assert wire.alive()
     finally:
         server.stop()
+
+
+@pytest.mark.parametrize("caller", ["nobody", "unknown", "stale", "elsewhere"])
+def test_body_of_nobody_is_not_waited_for(wire, caller: str) -> None:
+    """Whose head names no valid key for here and now is refused before the first byte of the body, and cut off."""
+    signing = {"unknown": {"key": "NOSUCHKEY00000000000"}, "stale": {"offset": -400}, "elsewhere": {"region": "x"}}
+    headers = wire.sign("DetectFaces", b"{}", **signing.get(caller, {}))
+    if caller == "nobody":
+        del headers["authorization"]
+    answer = wire.send([wire.head(headers, 10_000_000)])
+    refused(answer, {"nobody": MISSING, "unknown": CLIENT}.get(caller, SIGNATURE))
+    assert answer.headers["connection"] == "close"
+
+
+def test_nobody_fills_no_memory(wire) -> None:
+    """Forty unsigned bodies of 15 MB that never end neither fill the memory nor throttle anybody."""
+    held = []
+    try:
+        for _ in range(40):
+            connection = socket.create_connection(wire.address, 5)
+            connection.sendall(wire.head({"host": wire.host}, 15_900_000))
+            with contextlib.suppress(OSError):
+                connection.sendall(bytes(15_000_000))
+            held.append(connection)
+        answer = wire.call("ListCollections", b"{}")
+        assert answer.status == 200
+        assert answer.seconds < 1
+    finally:
+        for connection in held:
+            connection.close()
+
+
+def test_answer_reaches_a_client_that_is_still_writing(wire) -> None:
+    """A refusal by the head isn't lost in a reset: the rest of the body is taken and thrown away."""
+    with socket.create_connection(wire.address, 5) as connection:
+        connection.sendall(wire.head({"host": wire.host}, 3_000_000))
+        for _ in range(30):
+            connection.sendall(bytes(100_000))
+            time.sleep(0.005)
+        received = b""
+        while part := connection.recv(65_536):
+            received += part
+    assert received.startswith(b"HTTP/1.1 400")
+    assert MISSING.encode() in received
+
+
+@pytest.mark.parametrize("line", ["POST /v1/health", "POST /"])
+def test_early_answer_ends_the_connection(wire, line: str) -> None:
+    """Who is answered before their body's end can't keep the connection by sending on, a byte now and then."""
+    with socket.create_connection(wire.address, 30) as connection:
+        connection.sendall(wire.head({"host": wire.host}, 17_000_000, line=f"{line} HTTP/1.1"))
+        begun = time.monotonic()
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            while time.monotonic() - begun < 10:
+                connection.sendall(b"x")
+                time.sleep(0.2)
+    assert 4 < time.monotonic() - begun < 8
 
 
 def test_many_stalled_clients_block_nobody(wire) -> None:

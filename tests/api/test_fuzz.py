@@ -46,6 +46,7 @@ def survives(wire):
     assert wire.alive()
     assert wire.resident - before < 200 * 2**20
     assert b'"unforeseen"' not in wire.server.log.read_bytes()
+    assert b'"failure"' not in wire.server.log.read_bytes()
 
 
 # --- Pictures -------------------------------------------------------------------------------------------------

@@ -6,6 +6,9 @@ from __future__ import annotations
 import base64
 import json
 import re
+import sqlite3
+import threading
+import time
 
 import pytest
 from openapi_spec_validator import validate
@@ -21,6 +24,13 @@ def get(wire):
     )
 
 
+@pytest.fixture
+def enrolled_face(client, collection, people) -> str:
+    """The id of a face that is enrolled."""
+    record = client.index_faces(CollectionId=collection, Image={"Bytes": people.ann})["FaceRecords"][0]
+    return record["Face"]["FaceId"]
+
+
 def counters(metrics: str) -> dict[tuple[str, str], float]:
     """Return requests answered by operation and outcome."""
     lines = re.findall(r'^custodes_requests_total\{operation="(\w+)",outcome="(\w+)"\} (\S+)$', metrics, re.MULTILINE)
@@ -28,13 +38,50 @@ def counters(metrics: str) -> dict[tuple[str, str], float]:
 
 
 def test_health(get) -> None:
-    """A server that works says so, with its version and the pack of new collections."""
+    """A server that lives says so, with its version and the pack of new collections."""
     answer = get("/v1/health")
     assert answer.status == 200
     assert set(answer.document) == {"status", "version", "pack", "waiting"}
     assert answer.document["status"] == "ok"
     assert answer.document["version"] == custodes.__version__
     assert answer.document["waiting"] >= 0
+
+
+def test_ready(get) -> None:
+    """A server says when it has loaded models and indexes, and until then that it is loading them."""
+    deadline = time.monotonic() + 30
+    while (answer := get("/v1/ready")).status == 503 and time.monotonic() < deadline:
+        assert answer.document["message"] == "Models and indexes are being loaded."
+        time.sleep(0.05)
+    assert answer.status == 200
+    assert answer.document == {"status": "ok", "warm_up": "warm"}
+
+
+def test_health_while_the_database_is_locked(get, wire, server, collection) -> None:
+    """Health, readiness and numbers are told at once though all database threads wait for somebody's lock."""
+    test_ready(get)
+    holder = sqlite3.connect(server.data / "custodes.sqlite3", isolation_level=None, check_same_thread=False)
+    holder.execute("BEGIN IMMEDIATE")
+    calls = [
+        threading.Thread(target=wire.call, args=("CreateUser", {"CollectionId": collection, "UserId": f"user-{n}"}))
+        for n in range(12)
+    ]
+    try:
+        for call in calls:
+            call.start()
+        deadline = time.monotonic() + 5
+        while get("/v1/health").document["waiting"] < 12 and time.monotonic() < deadline:
+            time.sleep(0.02)
+        answers = [get(path) for path in ("/v1/health", "/v1/ready", "/v1/metrics", "/v1/packs")]
+        metrics = answers[2].body.decode()
+    finally:
+        holder.execute("ROLLBACK")
+        holder.close()
+        for call in calls:
+            call.join()
+    assert [(a.status, a.seconds < 1) for a in answers] == [(200, True)] * 4
+    assert 'custodes_pool_threads_busy{pool="quick"} 8.0' in metrics
+    assert 'custodes_requests_waiting{pool="quick"} 4.0' in metrics
 
 
 def test_packs(get) -> None:
@@ -57,6 +104,16 @@ def test_unknown_pack(get, path: str) -> None:
     assert answer.status == 404
     assert set(answer.document) == {"error", "message", "remedy"}
     assert answer.document["error"] == "NotFound"
+
+
+def test_pack_id_that_is_too_long(get) -> None:
+    """A value that the description forbids is told by a Problem that doesn't repeat it."""
+    answer = get("/v1/packs/" + "x" * 65)
+    assert answer.status == 422
+    assert set(answer.document) == {"error", "message", "remedy"}
+    assert answer.document["error"] == "Invalid"
+    assert "pack_id" in answer.document["message"]
+    assert b"xxx" not in answer.body
 
 
 @pytest.mark.parametrize(
@@ -83,7 +140,13 @@ def test_openapi_is_valid(get) -> None:
     """The description keeps OpenAPI's own rules, and describes every route."""
     document = get("/v1/openapi.json").document
     validate(document)
-    assert set(document["paths"]) == {"/v1/health", "/v1/metrics", "/v1/packs", "/v1/packs/{pack_id}"}
+    assert set(document["paths"]) == {
+        "/v1/health",
+        "/v1/ready",
+        "/v1/metrics",
+        "/v1/packs",
+        "/v1/packs/{pack_id}",
+    }
     assert document["info"]["version"] == custodes.__version__
 
 
@@ -107,6 +170,52 @@ def test_metrics_count(get, wire, client) -> None:
     assert b"DropAllTables" not in answer.body
     for name in (b"custodes_request_seconds_bucket", b"custodes_requests_waiting", b"process_resident_memory_bytes"):
         assert name in answer.body
+
+
+def number(metrics: str, sample: str) -> float:
+    """Return a number by the name and labels of its sample; 0 if there is none yet."""
+    found = re.search(rf"^{re.escape(sample)} (\S+)$", metrics, re.MULTILINE)
+    return float(found[1]) if found else 0.0
+
+
+@pytest.mark.parametrize(
+    ("send", "sample"),
+    [
+        (b"GET /v1/health HTTP/1.1\r\nhost: a\r\n\r\n", 'operation="GET /v1/health",outcome="ok"'),
+        (b"POST /v1/health HTTP/1.1\r\nhost: a\r\n\r\n", 'operation="POST /v1/health",outcome="405"'),
+        (b"GET /v1/packs/none HTTP/1.1\r\nhost: a\r\n\r\n", 'operation="GET /v1/packs/{pack_id}",outcome="404"'),
+        (b"GET /secret HTTP/1.1\r\nhost: a\r\n\r\n", 'operation="unknown",outcome="404"'),
+    ],
+)
+def test_rest_is_counted(get, wire, send: bytes, sample: str) -> None:
+    """Requests of the REST API are counted by route, whatever path was asked for."""
+    name = "custodes_requests_total{" + sample + "}"
+    before = number(get("/v1/metrics").body.decode(), name)
+    wire.send([send])
+    after = get("/v1/metrics").body.decode()
+    assert number(after, name) - before == 1
+    assert "secret" not in after
+
+
+def test_refused_heads_are_counted(get, wire) -> None:
+    """What never became a request is counted and logged too."""
+    name = "custodes_refused_heads_total"
+    before = number(get("/v1/metrics").body.decode(), name)
+    lines = wire.server.log.read_text(encoding="utf-8").count('"refused head"')
+    wire.send([b"garbage\r\n\r\n"])
+    assert number(get("/v1/metrics").body.decode(), name) - before == 1
+    assert wire.server.log.read_text(encoding="utf-8").count('"refused head"') - lines == 1
+
+
+def test_metrics_tell_how_full_the_house_is(get, client, enrolled_face) -> None:
+    """Threads, their time at work, throttles by cause, and what is enrolled are told as numbers without names."""
+    metrics = get("/v1/metrics").body.decode()
+    assert number(metrics, 'custodes_pool_threads{pool="inference"}') >= 1
+    assert number(metrics, 'custodes_pool_busy_seconds_total{pool="inference"}') > 0
+    for cause in ("queue", "patience", "memory", "share"):
+        assert f'custodes_throttled_total{{cause="{cause}"}} ' in metrics
+    assert number(metrics, 'custodes_enrolled{kind="collections"}') == len(client.list_collections()["CollectionIds"])
+    assert number(metrics, 'custodes_enrolled{kind="faces"}') >= 1
 
 
 def test_no_personal_data_is_written(get, wire, server, client, people) -> None:

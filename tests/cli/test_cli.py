@@ -67,7 +67,7 @@ def test_help_is_there_at_once_and_names_every_command(run) -> None:
     assert done.returncode == 0
     assert min(seconds) < 1.0
     text = done.stdout.decode()
-    for command in ("serve", "detect", "compare", "index", "search", "collections", "keys", "pack"):
+    for command in ("serve", "detect", "compare", "index", "search", "collections", "faces", "users", "keys", "pack"):
         assert command in text
     assert max(len(line) for line in text.splitlines()) <= 100
 
@@ -93,7 +93,7 @@ def test_collections_are_made_described_listed_and_deleted(run, ask) -> None:
     assert (made["collection_id"], made["faces"], made["users"], made["pack"]) == ("people", 0, 0, "custodes-1")
     assert ask("collections", "describe", "people") == made
     assert ask("collections", "list") == [made]
-    assert ask("collections", "faces", "people") == []
+    assert ask("faces", "list", "people") == []
     assert b"people" in run("collections", "list").stdout
     refused = run("collections", "delete", "people")
     assert refused.returncode == 1
@@ -148,8 +148,9 @@ def test_a_folder_is_indexed_once_and_searched(run, ask, album: Path, tmp_path: 
     again = ask("index", str(album), "--collection", "album")
     (album / "new.jpg").unlink()
     assert (again["photos"], again["faces"], again["already_in"]) == (6, 1, 3)
-    faces = ask("collections", "faces", "album")
-    assert {f["external_image_id"] for f in faces} == {"a.jpg", "b.JPG", "sub_folder:c.jpg", "new.jpg"}
+    faces = ask("faces", "list", "album")
+    [marked] = [f["external_image_id"] for f in faces if "sub_folder:c.jpg-" in f["external_image_id"]]
+    assert {f["external_image_id"] for f in faces} == {"a.jpg", "b.JPG", marked, "new.jpg"}
     picture = tmp_path / "found.jpg"
     [search] = ask("search", str(PHOTOS / "obama_2.jpg"), "--collection", "album", "--draw", str(picture))
     assert {c["external_image_id"] for c in search["candidates"]} == {"a.jpg", "b.JPG", "new.jpg"}
@@ -157,7 +158,7 @@ def test_a_folder_is_indexed_once_and_searched(run, ask, album: Path, tmp_path: 
     assert cv2.imread(str(picture)) is not None
     assert len(ask("search", str(PHOTOS / "group.jpg"), "-c", "album", "--all")) == 4
     words = run("search", str(PHOTOS / "biden.jpg"), "-c", "album").stdout.decode()
-    assert "sub_folder:c.jpg" in words
+    assert marked in words
     assert "not an identity" in words
     text = run("index", str(album), "--collection", "album").stdout.decode()
     assert "0 faces enrolled of 5 photos; 3 photos were in already; 2 failed." in text
@@ -170,18 +171,22 @@ _FAILURES = {
     "a key that isn't there": (["keys", "revoke", "CUSTAAAAAAAAAAAAAAAA"], "NotFound"),
     "a pack that isn't there": (["pack", "verify", "nope"], "NotFound"),
     "a photo that isn't there": (["detect", "nowhere.jpg"], "NotFound"),
+    "a photo without a face": (["compare", str(PHOTOS / "biden.jpg"), "{nobody}"], "Invalid"),
+    "a user that isn't there": (["users", "delete", "taken", "nope"], "NotFound"),
+    "a search by nothing": (["users", "search", "taken"], "Invalid"),
     "a photo that is none": (["detect", __file__], "InvalidImage"),
     "a search in no collection": (["search", str(PHOTOS / "biden.jpg"), "-c", "nope"], "NotFound"),
 }
 
 
 @pytest.mark.parametrize("case", _FAILURES)
-def test_a_failure_is_one_line_and_status_1(run, case: str) -> None:
+def test_a_failure_is_one_line_and_status_1(run, case: str, tmp_path: Path) -> None:
     """What went wrong is one sentence on standard error; with --json standard output is JSON all the same."""
     arguments, kind = _FAILURES[case]
-    if case == "a name that is taken":
-        run("collections", "create", "taken")
-    done = run(*arguments, "--json", COLUMNS="40")
+    run("collections", "create", "taken")
+    nobody = tmp_path / "nobody.png"
+    cv2.imwrite(str(nobody), np.full((200, 200, 3), 128, np.uint8))
+    done = run(*(a.format(nobody=nobody) for a in arguments), "--json", COLUMNS="40")
     assert done.returncode == 1
     assert len(_lines(done.stderr)) == 1, done.stderr.decode()
     told = orjson.loads(done.stdout)
@@ -191,14 +196,22 @@ def test_a_failure_is_one_line_and_status_1(run, case: str) -> None:
 
 def test_without_json_a_failure_leaves_standard_output_empty(run) -> None:
     """A pipe gets nothing that isn't a result."""
+    run("collections", "create", "other")
     done = run("collections", "describe", "nope")
     assert (done.returncode, done.stdout) == (1, b"")
-    assert _lines(done.stderr) == ["The collection id: nope does not exist"]
+    assert _lines(done.stderr) == ["There is no collection nope."]
 
 
 def test_a_wrong_option_is_status_2(run) -> None:
     """What can't be parsed is told with the usage."""
-    for arguments in (["nonsense"], ["search", "x.jpg"], ["search", "x.jpg", "-c", "c", "--limit", "0"]):
+    for arguments in (
+        ["nonsense"],
+        ["search", "x.jpg"],
+        ["search", "x.jpg", "-c", "c", "--limit", "0"],
+        ["collections", "create", "two words"],
+        ["users", "create", "c", "two words"],
+        ["faces", "delete", "c", "no uuid"],
+    ):
         done = run(*arguments)
         assert done.returncode == 2
         assert b"Usage" in done.stderr
@@ -217,11 +230,11 @@ def test_a_configuration_with_a_mistake_is_one_line(run, tmp_path: Path) -> None
 
 def test_the_data_folder_is_private(run, tmp_path: Path) -> None:
     """Folders are 0700 and files 0600; a folder that was there stays as it was, and its files are private too."""
-    run("keys", "list")
+    run("keys", "create")
     shared = tmp_path / "shared"
     shared.mkdir(mode=0o755)
     shared.chmod(0o755)
-    run("keys", "list", CUSTODES_DATA=str(shared))
+    run("keys", "create", CUSTODES_DATA=str(shared))
     for folder in (tmp_path / "data", shared):
         inside = [p for p in folder.rglob("*") if "keys" in p.parts or p.is_file()]
         assert len(inside) >= 4
@@ -234,7 +247,7 @@ def test_the_data_folder_is_private(run, tmp_path: Path) -> None:
 def test_a_data_folder_that_cannot_be_made_is_one_line(run, tmp_path: Path) -> None:
     """A file in the folder's place is told, not dumped."""
     (tmp_path / "data").touch()
-    done = run("keys", "list")
+    done = run("keys", "create")
     assert (done.returncode, len(_lines(done.stderr))) == (1, 1)
     assert os.fsencode(tmp_path) not in done.stderr
 

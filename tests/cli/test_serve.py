@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import ast
 import os
+import pty
 import re
 import signal
 import socket
@@ -15,6 +16,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import orjson
 import pytest
 
 Serve = Callable[..., subprocess.Popen[str]]
@@ -25,13 +27,13 @@ def serve(tmp_path: Path) -> Iterator[Serve]:
     """Starts ``custodes serve`` with some variables set."""
     started: list[subprocess.Popen[str]] = []
 
-    def start(**settings: str) -> subprocess.Popen[str]:
+    def start(stdout: int = subprocess.PIPE, **settings: str) -> subprocess.Popen[str]:
         base = {k: v for k, v in os.environ.items() if not k.startswith(("CUSTODES_", "AWS_"))}
         started.append(
             subprocess.Popen(
                 [sys.executable, "-u", "-c", "from custodes.cli import main; main()", "serve"],
                 env=base | {"CUSTODES_DATA": str(tmp_path / "data"), "COLUMNS": "60"} | settings,
-                stdout=subprocess.PIPE,
+                stdout=stdout,
                 stderr=subprocess.PIPE,
                 text=True,
                 cwd=tmp_path,
@@ -79,16 +81,24 @@ def test_the_snippet_that_is_printed_works(serve: Serve, tmp_path: Path) -> None
 
 
 def test_a_restart_tells_the_same_key(serve: Serve, tmp_path: Path) -> None:
-    """The first key survives, in a file that is its owner's alone."""
-    secrets = set()
-    for _ in range(2):
-        process = serve(CUSTODES_PORT="0")
-        secrets.add(re.search(r'secret_access_key="(.+)"', _announcement(process)).group(1))
-        process.send_signal(signal.SIGTERM)
-        process.wait(30)
-    assert len(secrets) == 1
+    """The first key survives, in a file that is its owner's alone; a journal gets its secret once at most."""
+    process = serve(CUSTODES_PORT="0")
+    told = _announcement(process)
+    key = re.search(r'access_key_id="(.+)"', told).group(1)
+    secret = re.search(r'secret_access_key="(.+)"', told).group(1)
+    process.send_signal(signal.SIGTERM)
+    process.wait(30)
+    process = serve(CUSTODES_PORT="0")
+    again = _announcement(process)
+    assert secret not in again
+    assert key in again
+    snippet = again[again.index("import os") : again.index("ctrl-c")].strip()
+    printed = subprocess.run([sys.executable, "-c", snippet], capture_output=True, text=True, timeout=60, check=False)
+    assert "'CollectionIds': []" in printed.stdout, printed.stderr
     modes = {stat.S_IMODE(p.stat().st_mode) for p in (tmp_path / "data").rglob("*") if p.is_file()}
     assert modes == {0o600}
+    process.send_signal(signal.SIGTERM)
+    process.wait(30)
     assert stat.S_IMODE((tmp_path / "data").stat().st_mode) == 0o700
 
 
@@ -100,6 +110,54 @@ def test_a_file_steers_the_server(serve: Serve, tmp_path: Path) -> None:
     told = _announcement(process)
     assert 'region_name="from-variable"' in told
     assert (tmp_path / "elsewhere" / "custodes.sqlite3").exists()
+
+
+def test_a_terminal_is_told_the_secret_at_every_start(serve: Serve) -> None:
+    """A person who looks gets the whole snippet, whether the key is new or not."""
+    for _ in range(2):
+        controller, terminal = pty.openpty()
+        process = serve(CUSTODES_PORT="0", stdout=terminal)
+        os.close(terminal)
+        told = b""
+        while b"ctrl-c" not in told:
+            told += os.read(controller, 4096)
+        assert b"aws_secret_access_key=" in told
+        process.send_signal(signal.SIGTERM)
+        process.wait(30)
+        os.close(controller)
+
+
+def test_a_free_port_is_known_to_the_command_line_while_the_server_runs(serve: Serve, custodes, tmp_path: Path) -> None:
+    """With port 0 keys create tells where the server really answers; without a server it makes no key."""
+    data = tmp_path / "data"
+    refused = custodes(data, "keys", "create", "--json", CUSTODES_PORT="0")
+    assert refused.returncode == 1
+    assert b"CUSTODES_PORT is 0" in refused.stderr
+    process = serve(CUSTODES_PORT="0", CUSTODES_HOST="0.0.0.0")
+    told = _announcement(process)
+    endpoint = re.search(r'endpoint_url="(.+)"', told).group(1)
+    assert re.fullmatch(r"http://127\.0\.0\.1:[1-9][0-9]*", endpoint)
+    made = custodes(data, "keys", "create", "--json", CUSTODES_PORT="0")
+    assert orjson.loads(made.stdout)["endpoint_url"] == endpoint
+    process.send_signal(signal.SIGTERM)
+    process.wait(30)
+    assert not (data / "endpoint").exists()
+    assert custodes(data, "keys", "create", CUSTODES_PORT="0").returncode == 1
+    assert [k["label"] for k in orjson.loads(custodes(data, "keys", "list", "--json").stdout)] == ["first key", ""]
+
+
+@pytest.mark.parametrize(
+    ("settings", "warned"),
+    [
+        ({"CUSTODES_HOST": "127.0.0.1"}, False),
+        ({"CUSTODES_HOST": "localhost"}, False),
+        ({"CUSTODES_HOST": "0.0.0.0"}, True),
+        ({"CUSTODES_HOST": "0.0.0.0", "CUSTODES_ENDPOINT": "https://faces.example"}, False),
+    ],
+)
+def test_an_open_address_is_told(serve: Serve, settings: dict[str, str], warned: bool) -> None:
+    """Who listens for other machines without TLS is told what that means."""
+    assert ("plain HTTP" in _announcement(serve(CUSTODES_PORT="0", **settings))) is warned
 
 
 def test_a_port_in_use_is_one_clear_line(serve: Serve) -> None:

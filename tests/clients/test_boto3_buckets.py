@@ -3,9 +3,15 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
 import os
+import socket
+import threading
 import time
+import traceback
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import boto3
@@ -14,6 +20,10 @@ import pytest
 from botocore.config import Config
 from moto.server import ThreadedMotoServer
 from PIL import Image as Pillow
+
+from custodes.config import S3
+from custodes.errors import Code, Invalid, Unavailable
+from custodes.operations.buckets import BucketObject, LocalBuckets, S3Buckets
 
 WORDING = "Unable to get object metadata from S3. Check object key, region and/or access permissions."
 MEGABYTE = 2**20
@@ -190,3 +200,87 @@ def test_s3_object_is_missing_or_too_large(s3, people) -> None:
             client.detect_faces(Image=s3_object(bucket, name))
         assert message(caught) == WORDING
         assert time.monotonic() - begun < 1
+
+
+@pytest.fixture
+def free_address() -> str:
+    """A URL at which nobody listens."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        return f"http://127.0.0.1:{taken.getsockname()[1]}"
+
+
+class Status(BaseHTTPRequestHandler):
+    """Answers with the status that the key names."""
+
+    def do_GET(self) -> None:
+        self.send_response(int(self.path.rsplit("/", 1)[1][:3]))
+        self.send_header("content-length", "0")
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def moody() -> Iterator[S3Buckets]:
+    """Buckets of a service that refuses as its keys say."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Status)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield S3Buckets(S3(endpoint=f"http://127.0.0.1:{server.server_port}", access_key_id="a", secret_access_key="b"))
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404])
+def test_s3_refusal_is_the_callers(moody: S3Buckets, status: int) -> None:
+    """What the service refuses is no object for the caller."""
+    with pytest.raises(Invalid) as caught:
+        moody.read(BucketObject("photos", f"{status}-ann.jpg"), MEGABYTE)
+    assert caught.value.code == Code.S3
+
+
+@pytest.mark.parametrize("status", [429, 500, 503])
+def test_s3_failure_is_worth_another_try(moody: S3Buckets, status: int) -> None:
+    """What fails at the service is no fault of the caller's, and neither text nor log name the object."""
+    with pytest.raises(Unavailable, match=f"status {status}") as caught:
+        moody.read(BucketObject("photos", f"{status}-ann.jpg"), MEGABYTE)
+    assert f"{status}-ann.jpg" not in "".join(traceback.format_exception(caught.value))
+
+
+def test_s3_service_that_is_down(free_address: str) -> None:
+    """A service that isn't there is unavailable, soon."""
+    begun = time.monotonic()
+    absent = S3Buckets(S3(endpoint=free_address, access_key_id="a", secret_access_key="b"))
+    with pytest.raises(Unavailable, match="didn't answer"):
+        absent.read(BucketObject("photos", "ann.jpg"), MEGABYTE)
+    assert time.monotonic() - begun < 5
+
+
+def test_s3_client_is_kept(moody: S3Buckets) -> None:
+    """Reads of one bucket share a client, and with it its connections."""
+    assert moody._store("photos") is moody._store("photos")
+    assert moody._store("photos") is not moody._store("more")
+
+
+@pytest.mark.parametrize("bucket", ["", ".", ".."])
+def test_s3_bucket_is_no_path(moody: S3Buckets, bucket: str) -> None:
+    """A bucket's name doesn't lead elsewhere in the service's URL."""
+    with pytest.raises(Invalid):
+        moody.read(BucketObject(bucket, "500"), MEGABYTE)
+
+
+def test_failing_disk_is_not_the_callers(tmp_path, monkeypatch) -> None:
+    """A folder that can't be read for its disk is unavailable; one that there isn't holds no object."""
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "ann.jpg").write_bytes(b"ann")
+    item = BucketObject("photos", "ann.jpg")
+    assert LocalBuckets(tmp_path).read(item, 10) == b"ann"
+
+    def fail(_: Path) -> bytes:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(Path, "read_bytes", fail)
+    with pytest.raises(Unavailable):
+        LocalBuckets(tmp_path).read(item, 10)
+    with pytest.raises(Invalid):
+        LocalBuckets(tmp_path / "nowhere").read(item, 10)

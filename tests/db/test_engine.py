@@ -7,13 +7,14 @@ import sqlite3
 import stat
 import threading
 import time
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 
-from custodes.db import Database
+from custodes.db import ERASED, Database
 from custodes.errors import IntegrityError, Invalid, Unavailable
 
 T = sa.Table("things", sa.MetaData(), sa.Column("id", sa.Integer, primary_key=True), sa.Column("text", sa.Text))
@@ -289,6 +290,74 @@ def test_scrubs_that_come_together_are_done_together(database: Database, monkeyp
 
     _in_threads([ask] * 10)
     assert len(begun) <= 3
+
+
+def _in_pages(database: Database) -> int:
+    with database.engine.connect() as c:
+        query = "PRAGMA page_count" if database.sqlite else "SELECT pg_relation_size('erased_things')"
+        return int(c.scalar(sa.text(query)) or 0)
+
+
+def test_a_full_scrub_writes_the_tables_anew(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The room of deleted rows is given back, so that nothing can stand in it; what wasn't deleted is there."""
+    tables = sa.MetaData()
+    things = sa.Table("erased_things", tables, sa.Column("id", sa.Integer, primary_key=True), sa.Column("t", sa.Text))
+    things.info.update(ERASED)
+    monkeypatch.setattr("custodes.db.engine.metadata", tables)
+    with database.transaction() as c:
+        things.create(c)
+        c.execute(sa.insert(things), [{"id": i, "t": "x" * 500} for i in range(2000)])
+    with database.transaction() as c:
+        c.execute(sa.delete(things).where(things.c.id % 50 != 7))
+    assert database.scrub()
+    before = _in_pages(database)
+    assert database.scrub(full=True)
+    assert _in_pages(database) < before / 10
+    with database.read() as c:
+        assert len(c.execute(sa.select(things)).all()) == 40
+        if not database.sqlite:
+            assert c.exec_driver_sql("SHOW lock_timeout").scalar() == "0"  # the pool has none of its connections
+
+
+def test_a_full_scrub_that_others_are_in_the_way_of_is_unavailable(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It gives up after a while, with a typed error, and lets those go on who wait behind it."""
+    monkeypatch.setattr("custodes.db.engine._REWRITE_MS", 50)
+    monkeypatch.setattr("custodes.db.engine._BUSY_MS", 50)
+    tables = sa.MetaData()
+    things = sa.Table("erased_things", tables, sa.Column("id", sa.Integer, primary_key=True), info=ERASED)
+    monkeypatch.setattr("custodes.db.engine.metadata", tables)
+    with database.transaction() as c:
+        things.create(c)
+    other = Database(database.engine.url.render_as_string(hide_password=False))
+    with other.transaction() as c:
+        c.execute(sa.insert(things).values(id=1))
+        with pytest.raises(Unavailable, match="busy"):
+            database.scrub(full=True)
+    other.close()
+    assert database.scrub(full=True)
+
+
+def _told(error: BaseException) -> str:
+    return "".join(traceback.format_exception(error))
+
+
+def test_what_is_told_of_a_failure_has_no_values(database: Database) -> None:
+    """Neither the error nor what it came from, as a log would show them, has what a statement carried."""
+    _with_table(database)
+    with pytest.raises(sa.exc.DBAPIError) as wrong, database.transaction() as c:
+        c.execute(sa.text("INSERT INTO nowhere VALUES (:who)"), {"who": "Ann Example"})
+    with pytest.raises(Unavailable) as away, database.transaction() as c:  # noqa: PT012
+        if database.sqlite:
+            c.exec_driver_sql("PRAGMA max_page_count=3")
+            c.execute(sa.insert(T), [{"id": i, "text": "Ann Example" * 100} for i in range(100)])
+        else:
+            c.exec_driver_sql("SET LOCAL statement_timeout = 50")
+            c.execute(sa.select(sa.func.pg_sleep(5), sa.literal("Ann Example")))
+    for caught in (wrong, away):
+        assert "Ann" not in _told(caught.value).replace('"Ann Example"', "")  # but for this test's own lines
+    assert "parameters hidden" in _told(away.value)
 
 
 def _in_threads(tasks: list[Callable[[], None]]) -> None:

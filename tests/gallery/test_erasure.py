@@ -13,7 +13,7 @@ import pytest
 import sqlalchemy as sa
 
 from custodes.gallery import Once
-from custodes.gallery.schema import references, subjects
+from custodes.gallery.schema import references, request_tokens, subjects
 
 
 def _files(folder: Path) -> dict[str, bytes]:
@@ -29,15 +29,15 @@ def _found(needles: dict[str, bytes], files: dict[str, bytes]) -> list[str]:
 def disk(request: pytest.FixtureRequest, url: str, tmp_path: Path) -> Callable[[], dict[str, bytes]]:
     """Reads all files of the database as a deletion leaves them.
 
-    PostgreSQL's are read after the ``VACUUM FULL`` that the manual advises, and without its write-ahead log.
+    PostgreSQL's are read after the full scrub that the manual advises, and without its write-ahead log.
     """
 
     def read() -> dict[str, bytes]:
         if url.startswith("sqlite"):
             return _files(tmp_path)
         postgres = request.getfixturevalue("postgres")
+        assert request.getfixturevalue("gallery").database.scrub(full=True)
         with psycopg.connect(url, autocommit=True) as connection:
-            connection.execute("VACUUM FULL")
             connection.execute("CHECKPOINT")
             [folder] = connection.execute("SELECT 'base/' || oid FROM pg_database WHERE datname = current_database()")
         return _files(postgres.folder / folder[0])
@@ -62,6 +62,9 @@ def _secrets(gallery) -> dict[str, bytes]:
             needles[f"user {s.id} id"] = s.subject_id.encode()
             if s.template is not None:
                 needles |= {f"user {s.id} ciphertext": s.template, f"user {s.id} wrapped key": s.template_key}
+        for t in c.execute(sa.select(request_tokens).where(request_tokens.c.subject.is_not(None))):
+            needles[f"user {t.subject} {t.operation} answer"] = t.response
+            needles[f"user {t.subject} {t.operation} answer's key"] = t.response_key
     return needles
 
 
@@ -128,7 +131,7 @@ def test_a_deleted_user_is_nowhere(gallery, people, disk) -> None:
     before = {k: v for k, v in _secrets(gallery).items() if k.startswith("user")}
     for user in users:
         gallery.subjects.delete("c", user, Once("DeleteUser", user[::-1], user.encode()))
-    assert len(before) == 18
+    assert len(before) == 6 * (3 + 2 * 2)
     assert _found(before, disk()) == []
 
 

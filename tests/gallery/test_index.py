@@ -185,7 +185,6 @@ def test_few_rows_are_read_from_the_store(rng: np.random.Generator) -> None:
     index, store = ExactIndex(128), Store()
     store.add(index, list(range(50_000)), rows_of("random", 50_000, 128, rng))
     hits = index.search(rows_of("random", 1, 128, rng)[0], 10, -1.0, store.fetch)
-    assert hits.scanned == 50_000
     assert 10 <= hits.fetched < 50
 
 

@@ -11,7 +11,8 @@ import pytest
 import sqlalchemy as sa
 
 from custodes.errors import Conflict
-from custodes.gallery.schema import references
+from custodes.gallery import Once
+from custodes.gallery.schema import references, request_tokens
 
 
 @pytest.fixture
@@ -44,6 +45,20 @@ def test_collections_are_written_at_the_same_time(gallery, process, people) -> N
         c.execute(sa.text("UPDATE collections SET change = change + 1 WHERE name = 'c'"))
         other.enrol(people.strangers(1), "d")
     assert gallery.collections.get("d").face_count == 1
+
+
+def test_an_old_answer_that_another_transaction_deletes_is_left_to_it(process) -> None:
+    """Forgetting what is too old doesn't make requests of different collections wait for each other."""
+    one, two = process(), process()
+    for name in ("c", "d"):
+        one.create(name)
+    once = Once("CreateUser", "token", b"x")
+    one.subjects.create("c", "ann", once)
+    two.clock.now += 90_000
+    with one.database.transaction() as c:
+        c.execute(sa.delete(request_tokens))
+        two.subjects.create("d", "bob", once)
+    assert one.collections.get("d").subject_count == 1
 
 
 def test_a_reader_that_began_before_a_deletion_still_sees_all(gallery, people) -> None:

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from custodes.domain import Box, ImageSize, Template
 from custodes.errors import Code, Conflict, IntegrityError, Invalid, NotFound
 from custodes.gallery import NewReference
-from custodes.gallery.schema import references
+from custodes.gallery.schema import references, subjects
 
 IMAGE = bytes(16)
 
@@ -119,6 +119,31 @@ def test_pages_hold_every_face_once_in_the_order_of_enrolment(gallery, people, l
     """Following positions visits each face once."""
     made = [r.reference_id for v in people.strangers(10) for r in gallery.enrol(v[None])]
     assert _all(gallery, limit=limit) == made
+
+
+@pytest.mark.parametrize("table", [references, subjects], ids=str)
+def test_a_page_reads_its_own_rows_only(gallery, people, table: sa.Table) -> None:
+    """The rows of a page come from an index in their order, so that its cost isn't that of the collection."""
+    names = [gallery.create(f"c{i}") for i in range(3)]
+    for number in range(40):
+        gallery.enrol(people.strangers(1), names[number % 3])
+        gallery.subjects.create(names[number % 3], f"u{number}", None)
+    asked: list[str] = []
+    watch = (gallery.database.engine, "before_cursor_execute", lambda c, u, sql, p, *_: asked.append((sql, p)))
+    sa.event.listen(*watch)
+    store = gallery.references if table is references else gallery.subjects
+    store.list("c1", after=5, limit=4)
+    sa.event.remove(*watch)
+    [(sql, values)] = [(s, v) for s, v in asked if "ORDER BY" in s]
+    sqlite = gallery.database.sqlite
+    with gallery.database.read() as c:
+        if not sqlite:
+            c.exec_driver_sql("SET LOCAL enable_seqscan = off")  # which so few rows would be worth
+            c.exec_driver_sql("SET LOCAL enable_bitmapscan = off")
+        plan = str(c.exec_driver_sql(("EXPLAIN QUERY PLAN " if sqlite else "EXPLAIN ") + sql, values).all())
+    assert f"ix_{table.name}_collection_id_id" in plan
+    assert "TEMP B-TREE" not in plan
+    assert "Sort" not in plan
 
 
 def test_paging_goes_on_where_it_was_though_faces_come_and_go(gallery, people) -> None:

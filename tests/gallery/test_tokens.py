@@ -110,3 +110,38 @@ def test_what_is_kept_of_a_request_is_sealed(gallery, people) -> None:
     for value in (row.digest, row.response, row.response_key):
         assert ids[0].encode() not in value
         assert b"ann" not in value
+
+
+def test_a_token_ends_with_its_collection(gallery) -> None:
+    """In a collection that was made anew, under its old name, the same request is a new one."""
+    gallery.subjects.create("c", "ann", ONCE)
+    gallery.collections.delete("c")
+    with pytest.raises(NotFound):
+        gallery.subjects.create("c", "ann", ONCE)
+    gallery.create()
+    gallery.subjects.create("c", "ann", ONCE)
+    assert gallery.collections.get("c").subject_count == 1
+    assert [s.subject_id for s in gallery.subjects.list("c", after=0, limit=9)[0]] == ["ann"]
+
+
+def test_collections_have_tokens_of_their_own(gallery) -> None:
+    """The same token in another collection is another token."""
+    gallery.create("d")
+    gallery.subjects.create("c", "ann", ONCE)
+    gallery.subjects.create("d", "bob", Once("CreateUser", "token", b"another"))
+    assert gallery.collections.get("d").subject_count == 1
+
+
+def test_answers_about_a_subject_end_with_it(gallery, people) -> None:
+    """Of a deleted user no answer is kept; what was asked of it is asked of its successor."""
+    ids = [r.reference_id for r in gallery.enrol(people.photos(2))]
+    associate = Once("AssociateFaces", "t", b"x")
+    for _ in range(2):
+        gallery.subjects.create("c", "ann", ONCE)
+        gallery.subjects.associate("c", "ann", ids, threshold=-1, once=associate)
+        assert len(gallery.references.list("c", after=0, limit=9, subject_id="ann")[0]) == 2
+        gallery.subjects.delete("c", "ann", None)
+        with gallery.database.read() as c:
+            assert c.execute(sa.select(request_tokens)).all() == []
+        with pytest.raises(NotFound):
+            gallery.subjects.associate("c", "ann", ids, threshold=-1, once=associate)

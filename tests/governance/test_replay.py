@@ -130,6 +130,13 @@ def test_a_database_that_is_away_is_unavailable(database: Database, url: str) ->
         replays.check("signature", "id")
 
 
+def test_what_is_told_of_a_failure_has_no_values(replays: Replays) -> None:
+    """A statement that fails is told without what it carried, here as in the other database."""
+    with pytest.raises(sa.exc.DBAPIError) as e, replays._engine.connect() as c:
+        c.execute(sa.text("INSERT INTO nowhere VALUES (:it)"), {"it": "a signature"})
+    assert "a signature" not in str(e.value)
+
+
 def test_the_file_is_private_and_holds_hashes_only(tmp_path: Path) -> None:
     """Neither signature nor request id stands in the file, which its owner alone may read."""
     database = Database(f"sqlite:///{tmp_path / 'test.sqlite3'}")

@@ -14,7 +14,6 @@ import pytest
 from custodes.config import Config
 from custodes.domain import Box, Face, QualityFilter, Template
 from custodes.errors import CustodesError, Invalid, InvalidImage, NotFound
-from custodes.vision.draw import draw, encode_jpeg, save
 from custodes.vision.engine import Engine
 from custodes.vision.image import Image
 
@@ -163,32 +162,23 @@ def test_default_takes_the_configured_pack(tmp_path: Path) -> None:
         Engine.default(replace(config, vision=replace(config.vision, pack="nobody")))
 
 
-def test_drawing_marks_faces_and_leaves_the_picture(
-    engine: Engine, portraits: dict[str, Image], tmp_path: Path
-) -> None:
-    """A drawn picture differs at the boxes only; the original stays as it was; a file of it can be read again."""
-    image = portraits["group"]
-    before = image.pixels.copy()
-    faces = engine.detect(image)
-    drawn = draw(image, faces, ["one", "", "three", "four"])
-    assert np.array_equal(image.pixels, before)
-    changed = (drawn.pixels != before).any(axis=2)
-    assert 0.001 < changed.mean() < 0.1
-    largest = faces[0].box
-    assert changed[int(largest.top), int(largest.left + largest.width / 2)]
-    assert not changed[-200:, :].any()
-    save(drawn, tmp_path / "out.jpg")
-    assert engine.load(tmp_path / "out.jpg").size == image.size
-    assert encode_jpeg(drawn)[:3] == b"\xff\xd8\xff"
-    with pytest.raises(Invalid):
-        draw(image, faces, ["too few"])
-    with pytest.raises(Invalid):
-        save(drawn, tmp_path / "no" / "out.jpg")
-
-
-def test_labels_at_the_edge_stay_inside(engine: Engine, portraits: dict[str, Image]) -> None:
-    """A box that reaches over the corner is drawn, with its caption inside the picture."""
-    [face] = engine.detect(portraits["collins"])
-    for box in (Box(-30, -30, 80, 80), Box(480, 480, 90, 90)):
-        drawn = draw(portraits["collins"], [replace(face, box=box)], ["a rather long caption"])
-        assert drawn.size == portraits["collins"].size
+def test_a_face_of_a_huge_jpeg_is_reported_in_the_whole_picture(engine: Engine, portraits: dict[str, Image]) -> None:
+    """Decoded in part, the face lies where it lies in the whole picture, and its template is the same person's."""
+    head = portraits["obama_1"].pixels[40:480, 280:720]
+    scene = np.full((8000, 8400, 3), 120, np.uint8)
+    scene[5000 : 5000 + len(head), 6400 : 6400 + len(head)] = head
+    data = cv2.imencode(".jpg", scene, [cv2.IMWRITE_JPEG_QUALITY, 92])[1].tobytes()
+    part, whole = engine.decode(data), Image(scene)
+    assert part.scale == 2
+    assert part.size == whole.size
+    [found], [expected] = (engine.detect(image, attributes=True) for image in (part, whole))
+    close = 0.05 * expected.box.width
+    assert found.box.left == pytest.approx(expected.box.left, abs=close)
+    assert found.box.bottom == pytest.approx(expected.box.bottom, abs=close)
+    assert found.all_landmarks is not None
+    assert expected.all_landmarks is not None
+    assert np.abs(found.landmarks.points - expected.landmarks.points).max() < close
+    assert np.abs(found.all_landmarks.points - expected.all_landmarks.points).max() < close
+    assert np.abs(found.mesh - expected.mesh).max() < 2 * close
+    ours, theirs = engine.embed([found, expected])
+    assert engine.compare(ours, theirs).cosine > 0.99

@@ -142,6 +142,29 @@ def test_progressive_and_trailing_bytes_are_taken() -> None:
     assert decode(jpeg(progressive=True) + b"\0trailer", LIMITS).size.width == 160
 
 
+@pytest.mark.parametrize("orientation", [1, 6, 8])
+def test_a_huge_jpeg_is_decoded_in_part(orientation: int) -> None:
+    """From 64 megapixels on every second pixel is enough; the size is still the whole picture's, upright."""
+    exif = Pil.Exif()
+    exif[0x0112] = orientation
+    picture = Pil.fromarray(RGB).resize((8003, 8001), Pil.Resampling.BILINEAR)
+    found = decode(encoded(picture, "JPEG", quality=90, exif=exif), LIMITS)
+    turned = orientation != 1
+    assert (found.size.width, found.size.height) == ((8001, 8003) if turned else (8003, 8001))
+    assert found.pixels.shape == ((4002, 4001, 3) if turned else (4001, 4002, 3))
+    assert found.scale == pytest.approx(2, abs=1e-3)
+    whole = ImageOps.exif_transpose(Pil.open(io.BytesIO(encoded(picture.reduce(10), "JPEG", quality=90, exif=exif))))
+    small = cv2.resize(found.pixels, whole.size, interpolation=cv2.INTER_AREA)[:, :, ::-1]
+    assert np.abs(small.astype(int) - np.asarray(whole)).mean() < 3
+
+
+def test_the_largest_photos_of_phones_are_decoded_whole() -> None:
+    """50 megapixels keep every pixel, so that templates don't suffer."""
+    found = decode(encoded(Pil.new("RGB", (8192, 6144), "grey"), "JPEG"), LIMITS)
+    assert found.pixels.shape == (6144, 8192, 3)
+    assert (found.whole, found.scale) == (None, 1.0)
+
+
 @pytest.mark.parametrize(
     "data",
     [b"", b"\0", b"GIF89a" + bytes(100), b"RIFF\0\0\0\0WEBPVP8 ", b"<svg/>", b"\0\0\0\x1cftypheic", b"BM" + bytes(60)],

@@ -338,6 +338,23 @@ def test_a_pack_of_ones_own_is_added_and_inherits_the_rest(config: Config, tmp_p
     assert {c.state for c in verify_pack(config, "mine") if c.role not in ("age", "gender")} == {"ok"}
 
 
+def test_a_broken_manifest_hides_no_other_pack(config: Config, tmp_path: Path) -> None:
+    """A pack that can't be read is listed with what is wrong, fails when it is meant, and hinders no other."""
+    folder = config.data / "packs" / "broken"
+    folder.mkdir(parents=True)
+    (folder / "manifest.toml").write_text("id = ")
+    add_pack(config, written(tmp_path / "download"))
+    packs = {m.id: m for m in list_packs(config)}
+    assert list(packs) == ["custodes-1", "broken", "mine"]
+    assert (packs["broken"].version, packs["broken"].models) == ("", ())
+    assert packs["broken"].description.startswith("Can't be used: ")
+    assert packs["mine"].version == "7.2"
+    assert open_pack(config, "mine").manifest.id == "mine"
+    for meant in (open_pack, verify_pack):
+        with pytest.raises(Invalid, match="broken"):
+            meant(config, "broken")
+
+
 def test_a_pack_may_have_its_networks_converted(config: Config, tmp_path: Path) -> None:
     """Steps named in a manifest are run, and their result is checked against the hash stated."""
     from custodes.vision.convert import convert

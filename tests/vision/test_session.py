@@ -72,6 +72,29 @@ def test_an_input_of_another_shape_or_type_is_refused(x: np.ndarray) -> None:
         Model(doubler(["N", 3])).run(x)
 
 
+def expander(*shape: int) -> bytes:
+    """Return a network that spreads its input over ``shape``."""
+    constant = helper.make_node("Constant", [], ["s"], value=helper.make_tensor("shape", INT64, [len(shape)], shape))
+    expand = helper.make_node("Expand", ["x", "s"], ["y"])
+    return network({"x": (FLOAT, ["N", "D"])}, [constant, expand], ["y"])
+
+
+@pytest.mark.parametrize("shape", [(2**22, 2**22), (2, 7)], ids=["memory", "inner shape"])
+def test_a_run_that_fails_is_not_the_callers_fault(shape: tuple[int, int]) -> None:
+    """An input that the network takes but that fails inside, for want of memory or otherwise, is unavailable."""
+    with pytest.raises(Unavailable, match="failed on cpu") as caught:
+        Model(expander(*shape)).run(np.ones((1, 3 if shape == (2, 7) else 1), np.float32))
+    assert caught.value.code == ""
+
+
+def test_a_model_survives_a_run_that_failed() -> None:
+    """The next input is computed as if nothing had happened."""
+    model = Model(expander(2, 7))
+    with pytest.raises(Unavailable):
+        model.run(np.ones((1, 3), np.float32))
+    assert model.run(np.ones((1, 7), np.float32))[0].shape == (2, 7)
+
+
 @pytest.mark.parametrize("data", [b"", b"no network", doubler(["N", 3])[:40]], ids=["empty", "text", "cut"])
 def test_what_is_no_network_is_refused(data: bytes) -> None:
     """Damaged or foreign bytes are a typed error."""

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How much happens at once: two thread pools behind a bounded queue.
+"""How much happens at once: pools of threads, each behind a bounded queue.
 
 Inference gets as many threads as there are cores (the models release the interpreter lock); whatever only asks the
-database has threads of its own, so that it doesn't wait behind photos. What doesn't fit into the queue, or would
-hold too many bytes in memory, is refused at once; what waited too long is refused without being begun.
+database has threads of its own, so that it doesn't wait behind photos; so have the look-up of access keys, which
+decides whose bodies are read, and the probes of operators. What doesn't fit into a queue, or would hold too many
+bytes in memory, is refused at once; what waited too long is refused without being begun, and whose client has hung up
+is dropped. All bookkeeping belongs to the event loop's thread.
 """
 
 from __future__ import annotations
@@ -11,82 +13,202 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Callable
+from collections import Counter, deque
+from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
+from enum import StrEnum
 from typing import TypeVar
 
 from custodes.config import Server
 from custodes.errors import Code, Throttled
 
-__all__ = ["Gate"]
+__all__ = ["Cause", "Gate", "HungUp", "Pool"]
 
 T = TypeVar("T")
 
 _QUICK_THREADS = 8
-_HELD_BYTES = 512 * 2**20  # request bodies in memory, of all requests together
+_DOOR_THREADS = 2
+_HELD_BYTES = 512 * 2**20  # request bodies in memory, of all callers together
+_SHARE_BYTES = _HELD_BYTES // 2  # and of one of them
 
 
-def _overload() -> Throttled:
-    return Throttled("Too many requests wait.", remedy="Try again later.", code=Code.OVERLOAD)
+class Cause(StrEnum):
+    """Why something was throttled."""
+
+    QUEUE = "queue"  # too many wait already
+    PATIENCE = "patience"  # its turn came too late
+    MEMORY = "memory"  # too many bytes are held
+    SHARE = "share"  # one caller holds too many of them
 
 
-class Gate:
-    """Runs blocking work for the event loop, within bounds.
+class HungUp(Exception):
+    """The client is gone: there is nobody to answer."""
+
+
+class _Throttles(Counter[Cause]):
+    """How often something was throttled, by cause."""
+
+    def count(self, cause: Cause) -> Throttled:
+        """Count one more, and return its error."""
+        self[cause] += 1
+        return Throttled("Too many requests wait.", remedy="Try again later.", code=Code.OVERLOAD)
+
+
+class Pool:
+    """Threads, and the queue before them.
 
     Args:
-        settings: threads, queue and timeout.
+        name: what operators call it.
+        threads: how many run at once.
+        settings: length of the queue, and patience.
+        throttles: where refusals are counted.
+
+    Attributes:
+        running: threads at work.
+        seconds: how long threads were at work, all together.
     """
 
-    def __init__(self, settings: Server) -> None:
-        self.inference_threads = settings.workers or os.cpu_count() or 1
-        self._inference = ThreadPoolExecutor(self.inference_threads, thread_name_prefix="inference")
-        self._quick = ThreadPoolExecutor(_QUICK_THREADS, thread_name_prefix="quick")
-        self._queue = settings.queue
-        self._timeout = settings.timeout
-        self.waiting = 0
-        self.held_bytes = 0
+    def __init__(self, name: str, threads: int, settings: Server, throttles: _Throttles) -> None:
+        self.name = name
+        self.threads = threads
+        self.running = 0
+        self.seconds = 0.0
+        self._executor = ThreadPoolExecutor(threads, thread_name_prefix=name)
+        self._most_waiting = settings.queue
+        self._patience = settings.timeout
+        self._throttles = throttles
+        self._queue: deque[asyncio.Future[None]] = deque()
 
-    def hold(self, size: int) -> None:
-        """Count bytes that a request keeps in memory; :meth:`release` gives them back.
+    @property
+    def waiting(self) -> int:
+        """How many wait for a thread."""
+        return len(self._queue)
 
-        Raises:
-            Throttled: if all requests together would keep too many.
-        """
-        if self.held_bytes + size > _HELD_BYTES:
-            raise _overload()
-        self.held_bytes += size
-
-    def release(self, size: int) -> None:
-        """Give back what :meth:`hold` counted."""
-        self.held_bytes -= size
-
-    async def run(self, work: Callable[[], T], *, inference: bool) -> T:
+    async def run(self, work: Callable[[], T], hung_up: Callable[[], Coroutine[None, None, None]] | None = None) -> T:
         """Run ``work`` in a thread, and return what it returns.
 
         Args:
             work: what to do.
-            inference: whether it runs models.
+            hung_up: returns when the client hangs up; asked only while the work has to wait.
 
         Raises:
             Throttled: if too many wait already, or its turn comes too late.
+            HungUp: if the client doesn't wait so long.
         """
-        if self.waiting >= self._queue:
-            raise _overload()
-        deadline = time.monotonic() + self._timeout
-
-        def begin() -> T:
-            if time.monotonic() > deadline:
-                raise _overload()
-            return work()
-
-        self.waiting += 1
+        if self.running < self.threads:
+            self.running += 1
+        else:
+            await self._turn(hung_up)
+        begun = time.perf_counter()
         try:
-            pool = self._inference if inference else self._quick
-            return await asyncio.get_running_loop().run_in_executor(pool, begin)
+            return await asyncio.get_running_loop().run_in_executor(self._executor, work)
         finally:
-            self.waiting -= 1
+            self.seconds += time.perf_counter() - begun
+            self._pass_on()
+
+    async def _turn(self, hung_up: Callable[[], Coroutine[None, None, None]] | None) -> None:
+        """Wait until a thread is handed on."""
+        if self.waiting >= self._most_waiting:
+            raise self._throttles.count(Cause.QUEUE)
+        turn = asyncio.get_running_loop().create_future()
+        self._queue.append(turn)
+        watch = asyncio.ensure_future(hung_up()) if hung_up else None
+        try:
+            awaited = (turn, watch) if watch else (turn,)
+            await asyncio.wait(awaited, timeout=self._patience, return_when=asyncio.FIRST_COMPLETED)
+        except asyncio.CancelledError:
+            if turn.done():
+                self._pass_on()
+            raise
+        finally:
+            if watch:
+                watch.cancel()
+            if not turn.done():
+                self._queue.remove(turn)
+        if turn.done():
+            return
+        if watch and watch.done():
+            raise HungUp
+        raise self._throttles.count(Cause.PATIENCE)
+
+    def _pass_on(self) -> None:
+        """Hand a thread to who has waited longest."""
+        if self._queue:
+            self._queue.popleft().set_result(None)
+        else:
+            self.running -= 1
 
     def close(self) -> None:
         """Let what runs end, and drop what waits."""
-        self._inference.shutdown(cancel_futures=True)
-        self._quick.shutdown(cancel_futures=True)
+        self._executor.shutdown(cancel_futures=True)
+
+
+class Gate:
+    """Runs blocking work for the event loop, and counts the bytes of bodies, within bounds.
+
+    Args:
+        settings: threads, queue and timeout.
+
+    Attributes:
+        inference: what runs the models.
+        quick: what only asks the database.
+        door: what looks up who asks.
+        probe: what operators ask, so that a full house can still say how it is.
+        throttled: how often something was throttled, by cause.
+        held_bytes: bytes of bodies in memory.
+    """
+
+    def __init__(self, settings: Server) -> None:
+        self._throttles = _Throttles()
+        self.inference = self._pool("inference", settings.workers or os.cpu_count() or 1, settings)
+        self.quick = self._pool("quick", _QUICK_THREADS, settings)
+        self.door = self._pool("door", _DOOR_THREADS, settings)
+        self.probe = self._pool("probe", 1, settings)
+        self.held_bytes = 0
+        self._shares: dict[str, int] = {}
+
+    def _pool(self, name: str, threads: int, settings: Server) -> Pool:
+        return Pool(name, threads, settings, self._throttles)
+
+    @property
+    def pools(self) -> tuple[Pool, ...]:
+        """All pools."""
+        return self.inference, self.quick, self.door, self.probe
+
+    @property
+    def waiting(self) -> int:
+        """How many requests are in work or wait."""
+        return sum(pool.running + pool.waiting for pool in self.pools)
+
+    @property
+    def throttled(self) -> dict[Cause, int]:
+        """How often something was throttled, by cause."""
+        return {cause: self._throttles[cause] for cause in Cause}
+
+    def hold(self, owner: str, size: int) -> None:
+        """Count bytes that a request of a caller's keeps in memory; :meth:`release` gives them back.
+
+        Raises:
+            Throttled: if all requests together, or this caller's, would keep too many.
+        """
+        share = self._shares.get(owner, 0) + size
+        if share > _SHARE_BYTES:
+            raise self._throttles.count(Cause.SHARE)
+        if self.held_bytes + size > _HELD_BYTES:
+            raise self._throttles.count(Cause.MEMORY)
+        self._shares[owner] = share
+        self.held_bytes += size
+
+    def release(self, owner: str, size: int) -> None:
+        """Give back what :meth:`hold` counted."""
+        if not size:
+            return
+        self.held_bytes -= size
+        self._shares[owner] -= size
+        if not self._shares[owner]:
+            del self._shares[owner]
+
+    def close(self) -> None:
+        """Let what runs end, and drop what waits."""
+        for pool in self.pools:
+            pool.close()

@@ -4,24 +4,22 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any
+import time
+from collections.abc import Callable
 
 import uvicorn
 
 from custodes.api.aws.endpoint import AwsEndpoint
 from custodes.api.connection import Connection
+from custodes.api.ending import Ending, Receive, Scope, Send
 from custodes.api.gate import Gate
 from custodes.api.rest.routes import create_rest
 from custodes.api.telemetry import Telemetry
+from custodes.api.warmup import WarmUp
 from custodes.app import App
 from custodes.errors import Unavailable
 
 __all__ = ["Application", "bind", "serve"]
-
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 _KEEP_ALIVE = 75  # seconds, longer than the SDKs keep an idle connection
 _BACKLOG = 1024
@@ -32,16 +30,33 @@ class Application:
 
     def __init__(self, app: App) -> None:
         self._gate = Gate(app.config.server)
-        telemetry = Telemetry()
-        self._aws = AwsEndpoint(app, self._gate, telemetry)
-        self._rest = create_rest(app, self._gate, telemetry)
+        self.telemetry = Telemetry(self._gate)
+        self.warm_up = WarmUp(app.warm)
+        self._aws = AwsEndpoint(app, self._gate, self.telemetry)
+        self._rest = create_rest(app, self._gate, self.telemetry, self.warm_up)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request, or start and stop with the server."""
-        if scope["type"] == "http" and scope["path"] == "/" and scope["method"] == "POST":
-            await self._aws(scope, receive, send)
+        """Answer one request."""
+        ending = Ending(scope, receive, send)
+        if scope["path"] == "/" and scope["method"] == "POST":
+            await self._aws(scope, ending.receive, ending.send)
         else:
-            await self._rest(scope, receive, send)
+            await self._answer_rest(scope, ending)
+        if ending.early:
+            await ending.linger()
+
+    async def _answer_rest(self, scope: Scope, ending: Ending) -> None:
+        begun = time.perf_counter()
+        try:
+            await self._rest(scope, ending.receive, ending.send)
+        finally:
+            route = scope.get("route")
+            self.telemetry.request(
+                operation=f"{scope['method']} {route.path}" if route else "unknown",
+                outcome="ok" if ending.status < 400 else str(ending.status),
+                status=ending.status,
+                seconds=time.perf_counter() - begun,
+            )
 
     def close(self) -> None:
         """End the threads."""
@@ -66,7 +81,7 @@ def bind(host: str, port: int) -> socket.socket:
 
 
 def serve(app: App, listener: socket.socket, ready: Callable[[], None]) -> None:
-    """Answer requests until the process is told to stop.
+    """Load models and indexes in the background, and answer requests until the process is told to stop.
 
     Args:
         app: what answers.
@@ -74,9 +89,15 @@ def serve(app: App, listener: socket.socket, ready: Callable[[], None]) -> None:
         ready: called when requests are being answered.
     """
     application = Application(app)
+
+    class _Counted(Connection):
+        def send_400_response(self, msg: str) -> None:
+            super().send_400_response(msg)
+            application.telemetry.refused_head(msg)
+
     settings = uvicorn.Config(
         application,
-        http=Connection,
+        http=_Counted,
         ws="none",
         log_config=None,
         access_log=False,
@@ -90,6 +111,7 @@ def serve(app: App, listener: socket.socket, ready: Callable[[], None]) -> None:
     class _Server(uvicorn.Server):
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
             await super().startup(sockets)
+            application.warm_up.start()
             ready()
 
     try:

@@ -5,12 +5,17 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Iterator
 
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.process_collector import ProcessCollector
+from prometheus_client.registry import Collector
 
+from custodes.api.gate import Gate
 from custodes.config import Log
+from custodes.errors import CustodesError
 
 __all__ = ["Telemetry", "configure_logging"]
 
@@ -45,12 +50,42 @@ def configure_logging(settings: Log) -> None:
     )
 
 
-class Telemetry:
-    """Counts and logs requests."""
+class _GateNumbers(Collector):
+    """What the gate counts itself, read when somebody asks."""
 
-    def __init__(self) -> None:
+    def __init__(self, gate: Gate) -> None:
+        self._gate = gate
+
+    def collect(self) -> Iterator[Metric]:
+        """Read the numbers."""
+        label = ("pool",)
+        threads = GaugeMetricFamily("custodes_pool_threads", "Threads of a pool.", labels=label)
+        busy = GaugeMetricFamily("custodes_pool_threads_busy", "Threads at work.", labels=label)
+        seconds = CounterMetricFamily("custodes_pool_busy_seconds", "Time that threads were at work.", labels=label)
+        waiting = GaugeMetricFamily("custodes_requests_waiting", "Requests that wait for a thread.", labels=label)
+        for pool in self._gate.pools:
+            threads.add_metric((pool.name,), pool.threads)
+            busy.add_metric((pool.name,), pool.running)
+            seconds.add_metric((pool.name,), pool.seconds)
+            waiting.add_metric((pool.name,), pool.waiting)
+        throttled = CounterMetricFamily("custodes_throttled", "Requests throttled, by cause.", labels=("cause",))
+        for cause, count in self._gate.throttled.items():
+            throttled.add_metric((cause.value,), count)
+        yield from (threads, busy, seconds, waiting, throttled)
+        yield GaugeMetricFamily("custodes_body_bytes", "Bytes of request bodies in memory.", self._gate.held_bytes)
+
+
+class Telemetry:
+    """Counts and logs requests.
+
+    Args:
+        gate: whose numbers are told too.
+    """
+
+    def __init__(self, gate: Gate) -> None:
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
+        self.registry.register(_GateNumbers(gate))
         self._requests = Counter(
             "custodes_requests", "Requests answered.", ("operation", "outcome"), registry=self.registry
         )
@@ -61,17 +96,24 @@ class Telemetry:
             buckets=_SECONDS,
             registry=self.registry,
         )
-        self.waiting = Gauge("custodes_requests_waiting", "Requests in work or waiting.", registry=self.registry)
+        self._refused_heads = Counter(
+            "custodes_refused_heads",
+            "Connections ended for a head that is no HTTP, or too long or slow.",
+            registry=self.registry,
+        )
+        self._enrolled = Gauge(
+            "custodes_enrolled", "Collections, faces and users in the database.", ("kind",), registry=self.registry
+        )
         self._log = structlog.get_logger("custodes.api")
 
     def request(
-        self, *, operation: str, outcome: str, status: int, seconds: float, request_id: str, key_id: str
+        self, *, operation: str, outcome: str, status: int, seconds: float, request_id: str = "", key_id: str = ""
     ) -> None:
         """Record that a request was answered.
 
         Args:
-            operation: name of a known operation, or ``"unknown"``.
-            outcome: ``"ok"``, or the error's name on the wire.
+            operation: name of a known operation, or method and template of a known route, or ``"unknown"``.
+            outcome: ``"ok"``, or the error's name on the wire, or its HTTP status.
             status: HTTP status.
             seconds: how long it took.
             request_id: what the client got to quote.
@@ -90,8 +132,24 @@ class Telemetry:
         )
 
     def failure(self, error: BaseException, *, operation: str, request_id: str) -> None:
-        """Log an error that nobody foresaw, with its traceback."""
-        self._log.error("unforeseen", operation=operation, request_id=request_id, exc_info=error)
+        """Log an error that isn't the client's, foreseen or not, with its traceback."""
+        event = "failure" if isinstance(error, CustodesError) else "unforeseen"
+        self._log.error(event, operation=operation, request_id=request_id, exc_info=error)
+
+    def refused_head(self, reason: str) -> None:
+        """Record that a connection was ended before a request began.
+
+        Args:
+            reason: what the client is told; nothing of what it sent.
+        """
+        self._refused_heads.inc()
+        self._log.info("refused head", reason=reason)
+
+    def enrolled(self, *, collections: int, faces: int, users: int) -> None:
+        """Record how many there are, of all collections together."""
+        self._enrolled.labels("collections").set(collections)
+        self._enrolled.labels("faces").set(faces)
+        self._enrolled.labels("users").set(users)
 
     def metrics(self) -> bytes:
         """Return all numbers in Prometheus' text format."""

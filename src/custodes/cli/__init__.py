@@ -7,8 +7,8 @@ import sys
 
 import typer
 
-from custodes.cli import collections, keys, packs, photos, server
-from custodes.cli.output import fail
+from custodes.cli import collections, database, enrolment, faces, keys, packs, photos, server, users
+from custodes.cli.output import fail, prepare_output
 from custodes.errors import CustodesError
 
 __all__ = ["main", "program"]
@@ -22,13 +22,18 @@ program = typer.Typer(
 )
 server.add_to(program)
 photos.add_to(program)
+enrolment.add_to(program)
 program.add_typer(collections.program, name="collections")
+program.add_typer(faces.program, name="faces")
+program.add_typer(users.program, name="users")
+program.add_typer(database.program, name="database")
 program.add_typer(keys.program, name="keys")
 program.add_typer(packs.program, name="pack")
 
 
 def main() -> None:
     """Run the command line; an error that was foreseen becomes one line and exit status 1."""
+    prepare_output()
     try:
         program()
     except CustodesError as error:

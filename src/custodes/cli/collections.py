@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from custodes.cli.output import Json, console, installation, print_json, print_table
+from custodes.cli.arguments import CollectionId, Json
+from custodes.cli.output import console, installation, print_json, print_table
 
 if TYPE_CHECKING:
     from custodes.gallery import Collection
@@ -30,9 +31,9 @@ def _told(collection: Collection) -> dict[str, object]:
 
 
 @program.command()
-def create(collection_id: str, as_json: Json = False) -> None:
+def create(collection_id: CollectionId, as_json: Json = False) -> None:
     """Make a collection, pinned to the current model pack."""
-    with installation() as app:
+    with installation(make=True) as app:
         made = _told(app.collections.create(collection_id, {}))
     print_json(made) if as_json else console.print(f"{collection_id} is made.", highlight=False)
 
@@ -53,7 +54,7 @@ def list_collections(as_json: Json = False) -> None:
 
 
 @program.command()
-def describe(collection_id: str, as_json: Json = False) -> None:
+def describe(collection_id: CollectionId, as_json: Json = False) -> None:
     """Say what a collection holds."""
     with installation() as app:
         told = _told(app.collections.describe(collection_id))
@@ -61,31 +62,8 @@ def describe(collection_id: str, as_json: Json = False) -> None:
 
 
 @program.command()
-def faces(collection_id: str, as_json: Json = False) -> None:
-    """List the faces of a collection."""
-    rows: list[dict[str, object]] = []
-    with installation() as app:
-        position: int | None = 0
-        while position is not None:
-            _, page, position = app.faces.list(collection_id, after=position, limit=_PAGE, user=None, ids=None)
-            rows += [
-                {
-                    "face_id": r.reference_id,
-                    "external_image_id": r.external_image_id,
-                    "user_id": r.subject_id,
-                    "confidence": round(r.confidence, 2),
-                }
-                for r in page
-            ]
-    if as_json:
-        print_json(rows)
-    else:
-        print_table(("Face", "Image", "User", "Confidence"), [tuple(r.values()) for r in rows])
-
-
-@program.command()
 def delete(
-    collection_id: str,
+    collection_id: CollectionId,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")] = False,
     as_json: Json = False,
 ) -> None:

@@ -7,7 +7,9 @@ from typing import Annotated
 
 import typer
 
-from custodes.cli.output import Json, console, installation, print_json, print_table
+from custodes.cli.arguments import Json
+from custodes.cli.endpoint import endpoint_of
+from custodes.cli.output import console, installation, print_json, print_table
 
 __all__ = ["program"]
 
@@ -20,12 +22,13 @@ def create(
     as_json: Json = False,
 ) -> None:
     """Make an access key; its secret is shown this once."""
-    with installation() as app:
+    with installation(make=True) as app:
+        endpoint = endpoint_of(app.config)  # before a key is made that nobody would get to see
         key = app.identity.create_key(label)
         told = {
             "access_key_id": key.access_key_id,
             "secret_access_key": key.secret,
-            "endpoint_url": app.config.endpoint_url,
+            "endpoint_url": endpoint,
             "region": app.config.server.region,
         }
     if as_json:

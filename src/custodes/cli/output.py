@@ -1,32 +1,49 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How the command line speaks: tables for people, JSON for scripts, errors on standard error, one line each."""
+"""How the command line speaks: tables for people, JSON for scripts, errors on standard error, one line each.
+
+A file's name that isn't UTF-8 is told with its odd bytes escaped (``\\udcff``), in words and in JSON.
+"""
 
 from __future__ import annotations
 
+import io
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated, TypeAlias
+from typing import TYPE_CHECKING
 
 import orjson
-import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from custodes.config import Config, load
-from custodes.errors import CustodesError
+from custodes.errors import CustodesError, NotFound
 
 if TYPE_CHECKING:
     from custodes.app import App
 
-__all__ = ["Json", "configuration", "console", "fail", "installation", "print_json", "print_table", "warn"]
-
-Json: TypeAlias = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+__all__ = [
+    "configuration",
+    "console",
+    "fail",
+    "installation",
+    "prepare_output",
+    "print_json",
+    "print_table",
+    "warn",
+]
 
 _PIPED = 10_000  # columns: what goes to a file or a program is not cut to fit a screen
 
 console = Console(width=None if sys.stdout.isatty() else _PIPED)
 _errors = Console(stderr=True, soft_wrap=True)
+
+
+def prepare_output() -> None:
+    """Let standard output take any file's name."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def configuration() -> Config:
@@ -38,21 +55,54 @@ def configuration() -> Config:
     return load()
 
 
+def _is_installed(config: Config) -> bool:
+    """Tell whether somebody has made an installation here: its master key, its database, or its folder is there."""
+    if config.database:
+        return config.key_path.exists() or config.data.is_dir()
+    return config.key_path.exists() or (config.data / "custodes.sqlite3").exists()
+
+
 @contextmanager
-def installation() -> Iterator[App]:
-    """Open the installation in the data folder; a server may run on it at the same time."""
+def installation(*, make: bool = False) -> Iterator[App]:
+    """Open the installation in the data folder; a server may run on it at the same time.
+
+    Args:
+        make: make one if there is none. Commands that only look or take away don't, so that one in the wrong folder
+            says so rather than leave a database and a master key there.
+
+    Raises:
+        NotFound: if there is none, and none is to be made.
+    """
+    config = configuration()
+    if not make and not _is_installed(config):
+        raise NotFound(
+            f"There is no installation in {config.data.resolve()}.",
+            remedy="Set CUSTODES_DATA to the folder that has it, or make one: custodes serve, custodes keys create, "
+            "custodes collections create or custodes index.",
+        )
     from custodes.app import App  # here, so that --help doesn't wait for a database and models
 
-    app = App.open(configuration())
+    app = App.open(config)
     try:
         yield app
     finally:
         app.close()
 
 
+def _valid(value: object) -> object:
+    """Return a value whose texts are valid Unicode."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode()
+    if isinstance(value, Mapping):
+        return {k: _valid(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_valid(v) for v in value]
+    return value
+
+
 def print_json(value: object) -> None:
     """Print a value as indented JSON."""
-    sys.stdout.buffer.write(orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
+    sys.stdout.buffer.write(orjson.dumps(_valid(value), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
     sys.stdout.flush()
 
 
@@ -60,7 +110,7 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Non
     """Print rows under their headings."""
     table = Table(*columns, header_style="bold", box=None, pad_edge=False)
     for row in rows:
-        table.add_row(*("" if cell is None else str(cell) for cell in row))
+        table.add_row(*(Text("" if cell is None else str(cell)) for cell in row))
     console.print(table)
 
 

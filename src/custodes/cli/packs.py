@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from custodes.cli.output import Json, configuration, console, print_json, print_table
+from custodes.cli.arguments import Json
+from custodes.cli.output import configuration, console, print_json, print_table
 
 if TYPE_CHECKING:
     from custodes.operations.packs import Manifest, PackOperations

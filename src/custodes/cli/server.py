@@ -3,20 +3,24 @@
 
 from __future__ import annotations
 
-import threading
+import ipaddress
+import signal
+import sys
 from typing import TYPE_CHECKING
 
 import typer
 
+from custodes.cli.endpoint import kept
 from custodes.cli.output import configuration, console
-from custodes.config import Config
+from custodes.config import Config, Server
 
 if TYPE_CHECKING:
     from custodes.governance import AccessKey
+    from custodes.operations.identity import Identity
 
 __all__ = ["add_to"]
 
-_SNIPPET = """import boto3
+_WITH_KEY = """import boto3
 
 custodes = boto3.client(
     "rekognition",
@@ -27,19 +31,74 @@ custodes = boto3.client(
 )
 print(custodes.list_collections())"""
 
+_WITH_FILE = """import os
+import boto3
 
-def _announce(config: Config, endpoint: str, key: AccessKey) -> None:
+os.environ["AWS_SHARED_CREDENTIALS_FILE"] = {file!r}  # access key {key}
+custodes = boto3.Session(profile_name="custodes").client(
+    "rekognition",
+    endpoint_url="{endpoint}",
+    region_name="{region}",
+)
+print(custodes.list_collections())"""
+
+
+def _first_key(identity: Identity, region: str) -> tuple[AccessKey, bool]:
+    """Return the first key, and whether to show its secret: when it is new, or when a person looks.
+
+    Later starts of a service write to a journal, which keeps what it gets.
+    """
+    known = identity.known_first_key()
+    return known or identity.first_key(region), known is None or sys.stdout.isatty()
+
+
+def _snippet(identity: Identity, endpoint: str, region: str) -> str:
+    key, shown = _first_key(identity, region)
+    return (_WITH_KEY if shown else _WITH_FILE).format(
+        endpoint=endpoint,
+        region=region,
+        key=key.access_key_id,
+        secret=key.secret,
+        file=str(identity.credentials.resolve()),
+    )
+
+
+def _announce(config: Config, endpoint: str, snippet: str) -> None:
     console.print(f"\n[bold]Custodes[/bold] answers at [bold]{endpoint}[/bold]", highlight=False)
     console.print(f"Data folder: {config.data.resolve()}", highlight=False, soft_wrap=True, markup=False)
+    if _is_open(config.server):
+        console.print(
+            f"It listens on {config.server.host or 'all addresses'} and speaks plain HTTP: requests are signed, but "
+            "photos and answers can be read on the way. Put a TLS proxy in front, and name its URL in "
+            "CUSTODES_ENDPOINT.",
+            style="yellow",
+            highlight=False,
+            soft_wrap=True,
+            markup=False,
+        )
     console.print("\nPaste this into Python (pip install boto3):\n", style="dim")
-    snippet = _SNIPPET.format(endpoint=endpoint, region=config.server.region, key=key.access_key_id, secret=key.secret)
     console.print(snippet, highlight=False, soft_wrap=True, markup=False)
     console.print("\nctrl-c ends it; logs follow on standard error.\n", style="dim")
+
+
+def _is_open(server: Server) -> bool:
+    """Tell whether other machines can reach the server, and none that speaks TLS is said to stand in front of it."""
+    if server.endpoint.startswith("https://"):
+        return False
+    try:
+        return not ipaddress.ip_address(server.host).is_loopback
+    except ValueError:
+        return server.host != "localhost"
 
 
 def add_to(program: typer.Typer) -> None:
     """Add the command."""
     program.command("serve")(run)
+
+
+def _leave(*_: object) -> None:
+    """End the process with what is open closed, as ctrl-c does."""
+    raise SystemExit(0)
 
 
 def run() -> None:
@@ -52,11 +111,11 @@ def run() -> None:
     configure_logging(config.log)
     listener = bind(config.server.host, config.server.port)
     app = App.open(config)
-    key = app.identity.first_key(config.server.region)
-    port = listener.getsockname()[1]
-    endpoint = config.server.endpoint or config.at_port(port).endpoint_url
-    threading.Thread(target=app.warm, name="warm-up", daemon=True).start()
     try:
-        serve(app, listener, lambda: _announce(config, endpoint, key))
+        endpoint = config.at_port(listener.getsockname()[1]).endpoint_url
+        snippet = _snippet(app.identity, endpoint, config.server.region)
+        signal.signal(signal.SIGTERM, _leave)  # which the server raises again when it has answered what it had begun
+        with kept(config, endpoint):
+            serve(app, listener, lambda: _announce(config, endpoint, snippet))
     finally:
         app.close()

@@ -7,7 +7,9 @@ process, so that threads have their turn in order instead of polling. What was d
 log until that is truncated: :meth:`Database.scrub` does so. Files are made for their owner alone, whatever the folder.
 
 PostgreSQL promises less: a vacuum gives a deleted row's place back, but its bytes may stand in the free space of a page
-until they are overwritten, and in the write-ahead log until that is recycled. ``VACUUM FULL`` rewrites the tables.
+until they are overwritten, and in the write-ahead log until that is recycled. A full scrub rewrites the tables.
+
+What fails is told, and logged, without the values that a statement carried.
 """
 
 from __future__ import annotations
@@ -50,6 +52,7 @@ _MIGRATIONS = Path(__file__).parent / "migrations"
 _MIGRATING = threading.Lock()  # Alembic's context belongs to the process
 _BUSY_MS = 30_000
 _SCRUB_MS = 250  # a scrub waits so long for readers, and writers with it
+_REWRITE_MS = 30_000  # a full scrub waits so long for each of PostgreSQL's tables, and all who come after it
 _POOL = 32
 
 _SAYINGS = {
@@ -205,7 +208,9 @@ class Database:
                 raise Invalid("SQLite needs a file: several connections share it.")
             make_private_file(Path(parsed.database))
         try:
-            self.engine = sa.create_engine(parsed, pool_size=_POOL, max_overflow=_POOL, pool_pre_ping=not self.sqlite)
+            self.engine = sa.create_engine(
+                parsed, pool_size=_POOL, max_overflow=_POOL, pool_pre_ping=not self.sqlite, hide_parameters=True
+            )
         except ImportError as e:
             raise Unavailable(
                 "The PostgreSQL driver isn't installed.", remedy="pip install 'custodes[postgres]'"
@@ -296,16 +301,25 @@ class Database:
                     remedy="Use the version that made it, or a later one.",
                 ) from e
 
-    def scrub(self) -> bool:
+    def scrub(self, *, full: bool = False) -> bool:
         """Remove what was deleted from SQLite's files by truncating its log, or vacuum PostgreSQL's tables.
 
         Requests that come while one is at work are served together by the next. If a reader is in SQLite's way for
         longer than a moment, that reader scrubs when it is done; if PostgreSQL fails, the next scrub, or its own
         autovacuum, does it.
 
+        Args:
+            full: write the tables anew first, so that nothing is left in the free space of their pages. Nobody writes
+                meanwhile, on PostgreSQL nobody reads the table at hand either; SQLite takes as much memory as its file.
+
         Returns:
             Whether it is done.
+
+        Raises:
+            Unavailable: only if ``full``: if the database can't be reached, or others don't let go of it.
         """
+        if full:
+            self._rewrite()
         with self._counting:
             self._asked += 1
             mine = self._asked
@@ -346,12 +360,27 @@ class Database:
         return not busy
 
     def _vacuum(self) -> bool:
-        with self.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-            quote = connection.dialect.identifier_preparer.quote
-            for table in metadata.sorted_tables:
-                if table.info == ERASED:
-                    connection.exec_driver_sql(f"VACUUM (INDEX_CLEANUP ON) {quote(table.name)}")
+        with self._autocommit() as connection:
+            for name in self._erased():
+                connection.exec_driver_sql(f"VACUUM (INDEX_CLEANUP ON) {name}")
         return True
+
+    def _rewrite(self) -> None:
+        with explained(), self._turn(), self._autocommit() as connection:
+            if self.sqlite:
+                connection.exec_driver_sql("VACUUM")
+                return
+            connection.detach()  # its settings end with it
+            connection.exec_driver_sql(f"SET lock_timeout = {_REWRITE_MS}")
+            for name in self._erased():
+                connection.exec_driver_sql(f"VACUUM (FULL) {name}")
+
+    def _autocommit(self) -> sa.Connection:
+        return self.engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+
+    def _erased(self) -> list[str]:
+        quote = self.engine.dialect.identifier_preparer.quote
+        return [quote(table.name) for table in metadata.sorted_tables if table.info == ERASED]
 
     def close(self) -> None:
         """Close all connections."""

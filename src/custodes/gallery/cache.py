@@ -172,8 +172,9 @@ class IndexCache:
         ).scalars()
         index.remove(np.fromiter(gone, np.int64))
         query = _rows_since(kind, collection, seen).execution_options(yield_per=_BATCH)
-        for part in c.execute(query).partitions():
-            keys, blobs = _decoded(self._vault, kind, iter(part))
-            if any(len(b) != 4 * collection.dimension for b in blobs):
-                raise IntegrityError(f"A template of {collection.dimension} numbers was expected.")
-            index.add(keys, np.frombuffer(b"".join(blobs), np.float32).reshape(len(keys), collection.dimension))
+        with c.execute(query) as rows:
+            for part in rows.partitions():
+                keys, blobs = _decoded(self._vault, kind, iter(part))
+                if any(len(b) != 4 * collection.dimension for b in blobs):
+                    raise IntegrityError(f"A template of {collection.dimension} numbers was expected.")
+                index.add(keys, np.frombuffer(b"".join(blobs), np.float32).reshape(len(keys), collection.dimension))

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from custodes.db import Database
 from custodes.errors import Code, Conflict
 from custodes.gallery.rows import Collection, find_collection, lock_collection, to_collection
-from custodes.gallery.schema import collections, references, removals, subjects, tags
+from custodes.gallery.schema import collections, references, removals, request_tokens, subjects, tags
 
 __all__ = ["Collections"]
 
@@ -52,8 +52,8 @@ class Collections:
                 ).one()
                 collection = to_collection(row)
                 self._tag(c, collection, labels)
-        except sa.exc.IntegrityError as e:
-            raise Conflict(f"The collection id: {name} already exists", code=Code.COLLECTION_EXISTS) from e
+        except sa.exc.IntegrityError:  # whose text has the values that PostgreSQL was given
+            raise Conflict(f"There is a collection {name} already.", code=Code.COLLECTION_EXISTS) from None
         return collection
 
     def get(self, name: str) -> Collection:
@@ -80,7 +80,7 @@ class Collections:
         """
         with self._db.transaction() as c:
             collection = lock_collection(c, name)
-            for table in (references, subjects, removals, tags):
+            for table in (request_tokens, references, subjects, removals, tags):
                 c.execute(sa.delete(table).where(table.c.collection_id == collection.row))
             c.execute(sa.delete(collections).where(collections.c.id == collection.row))
         self._db.scrub()

@@ -84,7 +84,7 @@ def to_collection(row: AnyRow) -> Collection:
 
 
 def _missing(name: str) -> NotFound:
-    return NotFound(f"The collection id: {name} does not exist", code=Code.COLLECTION_MISSING)
+    return NotFound(f"There is no collection {name}.", code=Code.COLLECTION_MISSING)
 
 
 _FIND = sa.select(collections).where(collections.c.name == sa.bindparam("wanted"))
@@ -161,5 +161,5 @@ def subject_row(connection: sa.Connection, collection: Collection, subject_id: s
         sa.select(subjects).where(subjects.c.collection_id == collection.row, subjects.c.subject_id == subject_id)
     ).one_or_none()
     if row is None:
-        raise NotFound(f"The user id: {subject_id} does not exist", code=Code.SUBJECT_MISSING)
+        raise NotFound(f"The collection {collection.name} has no subject {subject_id}.", code=Code.SUBJECT_MISSING)
     return row

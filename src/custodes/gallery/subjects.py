@@ -30,8 +30,8 @@ from custodes.gallery.rows import (
     to_subject,
 )
 from custodes.gallery.schema import collections, references, subjects
-from custodes.gallery.search import Query, exact_search
-from custodes.gallery.tokens import Once, Tokens
+from custodes.gallery.search import Pairs, Query, exact_search
+from custodes.gallery.tokens import Done, Once, Tokens
 
 __all__ = ["Association", "Disassociation", "Subjects"]
 
@@ -108,28 +108,32 @@ class Subjects:
             Conflict: if the subject exists, or the token was used otherwise.
         """
         with self._db.transaction() as c:
-            self._tokens.run(c, once, lambda: self._create(c, name, subject_id))
+            collection = lock_collection(c, name)
+            self._tokens.run(c, collection, once, lambda: self._create(c, collection, subject_id))
 
-    def _create(self, c: sa.Connection, name: str, subject_id: str) -> bytes:
-        collection = lock_collection(c, name)
+    def _create(self, c: sa.Connection, collection: Collection, subject_id: str) -> Done:
         taken = c.execute(
             sa.select(subjects.c.id).where(
                 subjects.c.collection_id == collection.row, subjects.c.subject_id == subject_id
             )
         ).one_or_none()
         if taken is not None:
-            raise Conflict(f"The user id: {subject_id} already exists", code=Code.SUBJECT_EXISTS)
-        c.execute(
-            sa.insert(subjects).values(
+            raise Conflict(
+                f"The collection {collection.name} has a subject {subject_id} already.", code=Code.SUBJECT_EXISTS
+            )
+        row: int = c.execute(
+            sa.insert(subjects)
+            .values(
                 collection_id=collection.row,
                 subject_id=subject_id,
                 created_at=self._clock(),
                 face_count=0,
                 change=collection.change,
             )
-        )
+            .returning(subjects.c.id)
+        ).scalar_one()
         self._count(c, collection, 1)
-        return b""
+        return Done(b"", row)
 
     def delete(self, name: str, subject_id: str, once: Once | None) -> None:
         """Disassociate a subject's references and delete it, from the files too.
@@ -139,17 +143,17 @@ class Subjects:
             Conflict: if the token was used otherwise.
         """
         with self._db.transaction() as c:
-            self._tokens.run(c, once, lambda: self._delete(c, name, subject_id))
+            collection = lock_collection(c, name)
+            self._tokens.run(c, collection, once, lambda: self._delete(c, collection, subject_id))
         self._db.scrub()
 
-    def _delete(self, c: sa.Connection, name: str, subject_id: str) -> bytes:
-        collection = lock_collection(c, name)
+    def _delete(self, c: sa.Connection, collection: Collection, subject_id: str) -> Done:
         row = subject_row(c, collection, subject_id)
         c.execute(sa.update(references).where(references.c.subject == row.id).values(subject=None))
         c.execute(sa.delete(subjects).where(subjects.c.id == row.id))
         record_removals(c, collection, SUBJECTS, [row.id], self._clock())
         self._count(c, collection, -1)
-        return b""
+        return Done(b"", None)
 
     @staticmethod
     def _count(c: sa.Connection, collection: Collection, more: int) -> None:
@@ -189,18 +193,19 @@ class Subjects:
         blob = self._vault.open(row.template, row.template_key, owner_of(SUBJECTS, row.id))
         return Template(np.frombuffer(blob, np.float32), collection.pack)
 
-    def search(self, name: str, probe: Template, *, limit: int, threshold: float) -> tuple[tuple[Subject, float], ...]:
-        """Find the subjects most alike to a probe; arguments, result and errors are those of ``exact_search``."""
-        return exact_search(
+    def search(self, name: str, probe: Template, *, limit: int, threshold: float) -> Pairs[Subject]:
+        """Find the subjects most alike to a probe; arguments, result and errors are those of ``References.search``."""
+        [found] = exact_search(
             self._db,
             self._vault,
             self._cache,
             kind=SUBJECTS,
             name=name,
-            ask=lambda _, __: Query(probe, threshold),
+            ask=lambda _, __: Query((probe,), threshold),
             limit=limit,
             describe=_describe,
-        ).pairs
+        )
+        return found.pairs
 
     def associate(
         self, name: str, subject_id: str, reference_ids: Sequence[str], *, threshold: float, once: Once | None
@@ -212,10 +217,9 @@ class Subjects:
             Conflict: if the subject is full (code ``quota``), or the token was used otherwise.
         """
         with self._db.transaction() as c:
+            collection = lock_collection(c, name)
             raw = self._tokens.run(
-                c,
-                once,
-                lambda: orjson.dumps(asdict(self._associate(c, name, subject_id, reference_ids, threshold))),
+                c, collection, once, lambda: self._associate(c, collection, subject_id, reference_ids, threshold)
             )
         told = orjson.loads(raw)
         return Association(
@@ -228,9 +232,8 @@ class Subjects:
         )
 
     def _associate(
-        self, c: sa.Connection, name: str, subject_id: str, reference_ids: Sequence[str], threshold: float
-    ) -> Association:
-        collection = lock_collection(c, name)
+        self, c: sa.Connection, collection: Collection, subject_id: str, reference_ids: Sequence[str], threshold: float
+    ) -> Done:
         row = subject_row(c, collection, subject_id)
         asked = self._sort(c, collection, row.id, reference_ids)
         if row.face_count >= self._max_references and asked.free:
@@ -255,7 +258,8 @@ class Subjects:
             c.execute(sa.update(references).where(references.c.id.in_(keys)).values(subject=row.id))
             self._store(c, collection, row.id, total, row.face_count + len(taken))
         status = SubjectStatus.ACTIVE if row.face_count + len(taken) else SubjectStatus.CREATED
-        return Association(tuple(taken), asked.unknown, asked.elsewhere, tuple(unlike), tuple(surplus), status)
+        done = Association(tuple(taken), asked.unknown, asked.elsewhere, tuple(unlike), tuple(surplus), status)
+        return Done(orjson.dumps(asdict(done)), row.id)
 
     def disassociate(
         self, name: str, subject_id: str, reference_ids: Sequence[str], once: Once | None
@@ -267,8 +271,9 @@ class Subjects:
             Conflict: if the token was used otherwise.
         """
         with self._db.transaction() as c:
+            collection = lock_collection(c, name)
             raw = self._tokens.run(
-                c, once, lambda: orjson.dumps(asdict(self._disassociate(c, name, subject_id, reference_ids)))
+                c, collection, once, lambda: self._disassociate(c, collection, subject_id, reference_ids)
             )
         self._db.scrub()
         told = orjson.loads(raw)
@@ -280,9 +285,8 @@ class Subjects:
         )
 
     def _disassociate(
-        self, c: sa.Connection, name: str, subject_id: str, reference_ids: Sequence[str]
-    ) -> Disassociation:
-        collection = lock_collection(c, name)
+        self, c: sa.Connection, collection: Collection, subject_id: str, reference_ids: Sequence[str]
+    ) -> Done:
         row = subject_row(c, collection, subject_id)
         asked = self._sort(c, collection, row.id, reference_ids)
         left = row.face_count - len(asked.own)
@@ -291,7 +295,8 @@ class Subjects:
             c.execute(sa.update(references).where(references.c.id.in_(keys)).values(subject=None))
             self._store(c, collection, row.id, self._member_sum(c, collection, row.id), left)
         status = SubjectStatus.ACTIVE if left else SubjectStatus.CREATED
-        return Disassociation(tuple(asked.own), asked.unknown, asked.elsewhere, status)
+        done = Disassociation(tuple(asked.own), asked.unknown, asked.elsewhere, status)
+        return Done(orjson.dumps(asdict(done)), row.id)
 
     @staticmethod
     def _sort(c: sa.Connection, collection: Collection, subject: int, reference_ids: Sequence[str]) -> _Asked:

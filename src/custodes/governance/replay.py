@@ -73,7 +73,7 @@ class Replays:
         if database.sqlite:
             url = database.engine.url.set(database=f"{database.engine.url.database}-seen")
             make_private_file(Path(str(url.database)))
-            self._engine = sa.create_engine(url, pool_size=_POOL, max_overflow=_POOL)
+            self._engine = sa.create_engine(url, pool_size=_POOL, max_overflow=_POOL, hide_parameters=True)
             event.listen(self._engine, "connect", _prepare)
             ddl = _CREATE.format(unlogged="", blob="BLOB", options="WITHOUT ROWID")
         else:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
+from custodes.errors import Invalid, NotFound, Unavailable
 from custodes.vision.engine import Engine
 
 __all__ = ["Engines"]
@@ -34,12 +35,24 @@ class Engines:
         """Return the engine of a pack.
 
         Raises:
-            NotFound: if the pack isn't installed.
+            Unavailable: if the pack isn't installed, or its manifest can't be read; whoever asks can't help it.
             IntegrityError: if its files are not what its manifest says.
         """
         engine = self._engines.get(pack)
         if engine is None:
             with self._lock:
-                engine = self._engines.get(pack) or self._open(pack)
+                engine = self._engines.get(pack) or self._opened(pack)
                 self._engines[pack] = engine
         return engine
+
+    def _opened(self, pack: str) -> Engine:
+        try:
+            return self._open(pack)
+        except NotFound as e:
+            raise Unavailable(
+                f"The model pack {pack} isn't installed here.", remedy="The operator adds it: custodes pack add."
+            ) from e
+        except Invalid as e:
+            raise Unavailable(
+                f"The model pack {pack} can't be used.", remedy="The operator's custodes pack verify says why."
+            ) from e

@@ -18,47 +18,16 @@ from custodes.domain import (
     QualityFilter,
     QualityReason,
     Reference,
-    Score,
 )
-from custodes.errors import Code, Invalid
 from custodes.gallery import Collections, Deletion, NewReference, References
 from custodes.operations.engines import Engines
 from custodes.operations.images import Images, ImageSource
+from custodes.operations.photos import Comparison, Detection, PhotoOperations, Skipped, no_face, passing
+from custodes.operations.scores import least_cosine, score
 from custodes.vision.engine import Engine
 from custodes.vision.image import Image
 
 __all__ = ["Comparison", "Detection", "FaceOperations", "FaceSearch", "ImageSearch", "Indexed", "Skipped"]
-
-_NO_FACE = "There are no faces in the image. Should be at least 1."
-_DEFAULT_SIMILARITY = 80.0
-_ROUNDING = 1e-6  # the map to similarity and back may lose so much of a cosine
-
-
-@dataclass(frozen=True, slots=True)
-class Detection:
-    """The faces of an image, the largest first."""
-
-    size: ImageSize
-    faces: tuple[Face, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Skipped:
-    """A face that was not used, and why."""
-
-    face: Face
-    reasons: tuple[QualityReason, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Comparison:
-    """The largest face of the source against each face of the target, the most alike first."""
-
-    source_size: ImageSize
-    source: Face
-    target_size: ImageSize
-    matches: tuple[tuple[Face, Score], ...]
-    unmatched: tuple[Face, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,9 +50,11 @@ class FaceSearch:
 
 @dataclass(frozen=True, slots=True)
 class ImageSearch:
-    """A candidate list for the largest face of an image."""
+    """A candidate list for one face, ``probe``, of an image that shows ``faces``; that one is the largest of those
+    that are good enough, unless a search was made for each."""
 
     size: ImageSize
+    faces: int
     probe: Face
     pack_version: str
     candidates: tuple[Candidate, ...]
@@ -118,15 +89,14 @@ class FaceOperations:
             Invalid: if the image can't be read.
         """
         engine = self._engines.default
-        image = self._images.decode(engine, source)
-        return Detection(image.size, engine.detect(image, attributes=attributes or False, max_faces=self._limits.faces))
+        return PhotoOperations(engine, self._limits).detect(self._images.decode(engine, source), attributes)
 
     def compare(
         self,
         source: ImageSource,
         target: ImageSource,
         *,
-        threshold: float = _DEFAULT_SIMILARITY,
+        threshold: float,
         quality: QualityFilter = QualityFilter.NONE,
     ) -> Comparison:
         """Compare the largest face of one image with all of another.
@@ -142,20 +112,7 @@ class FaceOperations:
         engine = self._engines.default
         left = self._images.decode(engine, source)
         right = self._images.decode(engine, target)
-        probe = self._best(engine, left, quality)
-        faces, _ = self._passing(engine, self._faces(engine, right), quality)
-        if not faces:
-            raise Invalid(_NO_FACE, code=Code.NO_FACE)
-        [own] = engine.embed([probe])
-        scored = [(f, engine.compare(own, t)) for f, t in zip(faces, engine.embed(faces), strict=True)]
-        scored.sort(key=lambda pair: -pair[1].cosine)
-        return Comparison(
-            source_size=left.size,
-            source=probe,
-            target_size=right.size,
-            matches=tuple((f, s) for f, s in scored if s.similarity >= threshold),
-            unmatched=tuple(f for f, s in scored if s.similarity < threshold),
-        )
+        return PhotoOperations(engine, self._limits).compare(left, right, threshold=threshold, quality=quality)
 
     def index(
         self,
@@ -185,9 +142,9 @@ class FaceOperations:
         collection = self._collections.get(name)
         engine = self._engines.of(collection.pack)
         data = self._images.read(source)
-        image = engine.decode(data, max_bytes=len(data))
+        image = engine.decode(data)
         found = engine.detect(image, attributes=attributes or False, max_faces=self._limits.faces)
-        good, skipped = self._passing(engine, found, quality)
+        good, skipped = passing(engine, found, quality)
         most = len(good) if max_faces is None else max_faces
         surplus = tuple(Skipped(f, (QualityReason.EXCEEDS_MAX_FACES,)) for f in good[most:])
         chosen = good[:most]
@@ -232,7 +189,7 @@ class FaceOperations:
             name,
             reference_id,
             limit=limit,
-            threshold=lambda pack: self._engines.of(pack).pack.cosine(threshold) - _ROUNDING,
+            threshold=lambda pack: least_cosine(self._engines.of(pack).pack, threshold),
         )
         engine = self._engines.of(found.collection.pack)
         return FaceSearch(found.collection.pack_version, candidates(engine, found.pairs, threshold))
@@ -249,12 +206,14 @@ class FaceOperations:
         collection = self._collections.get(name)
         engine = self._engines.of(collection.pack)
         image = self._images.decode(engine, source)
-        probe = self._best(engine, image, quality)
-        [template] = engine.embed([probe])
-        found = self._references.search(
-            name, template, limit=limit, threshold=engine.pack.cosine(threshold) - _ROUNDING
-        )
-        return ImageSearch(image.size, probe, collection.pack_version, candidates(engine, found, threshold))
+        faces = self._faces(engine, image)
+        good, _ = passing(engine, faces, quality)
+        if not good:
+            raise no_face("image")
+        [template] = engine.embed(good[:1])
+        found = self._references.search(name, template, limit=limit, threshold=least_cosine(engine.pack, threshold))
+        ranked = candidates(engine, found, threshold)
+        return ImageSearch(image.size, len(faces), good[0], collection.pack_version, ranked)
 
     def search_each(
         self, name: str, source: ImageSource, *, limit: int, threshold: float, quality: QualityFilter
@@ -268,16 +227,16 @@ class FaceOperations:
         collection = self._collections.get(name)
         engine = self._engines.of(collection.pack)
         image = self._images.decode(engine, source)
-        faces, _ = self._passing(engine, self._faces(engine, image), quality)
-        if not faces:
-            raise Invalid(_NO_FACE, code=Code.NO_FACE)
-        cosine = engine.pack.cosine(threshold) - _ROUNDING
-        searches = []
-        for face, template in zip(faces, engine.embed(faces), strict=True):
-            found = self._references.search(name, template, limit=limit, threshold=cosine)
-            ranked = candidates(engine, found, threshold)
-            searches.append(ImageSearch(image.size, face, collection.pack_version, ranked))
-        return tuple(searches)
+        faces = self._faces(engine, image)
+        good, _ = passing(engine, faces, quality)
+        if not good:
+            raise no_face("image")
+        cosine = least_cosine(engine.pack, threshold)
+        lists = self._references.search_many(name, engine.embed(good), limit=limit, threshold=cosine)
+        return tuple(
+            ImageSearch(image.size, len(faces), face, collection.pack_version, candidates(engine, found, threshold))
+            for face, found in zip(good, lists, strict=True)
+        )
 
     def is_indexed(self, name: str, source: ImageSource, external_image_id: str) -> bool:
         """Tell whether a face of this image is enrolled under this label.
@@ -300,21 +259,8 @@ class FaceOperations:
     def _faces(self, engine: Engine, image: Image) -> tuple[Face, ...]:
         return engine.detect(image, max_faces=self._limits.faces)
 
-    def _best(self, engine: Engine, image: Image, quality: QualityFilter) -> Face:
-        faces, _ = self._passing(engine, self._faces(engine, image), quality)
-        if not faces:
-            raise Invalid(_NO_FACE, code=Code.NO_FACE)
-        return faces[0]
-
-    @staticmethod
-    def _passing(
-        engine: Engine, faces: Sequence[Face], quality: QualityFilter
-    ) -> tuple[tuple[Face, ...], tuple[Skipped, ...]]:
-        judged = [(f, engine.quality_reasons(f, quality)) for f in faces]
-        return tuple(f for f, r in judged if not r), tuple(Skipped(f, r) for f, r in judged if r)
-
 
 def candidates(engine: Engine, found: Sequence[tuple[Reference, float]], threshold: float) -> tuple[Candidate, ...]:
     """Give each reference its calibrated score, and leave out what rounding has put below the threshold."""
-    scored = ((r, Score(cosine, engine.pack.similarity(cosine))) for r, cosine in found)
+    scored = ((r, score(engine.pack, cosine)) for r, cosine in found)
     return tuple(Candidate(r, s) for r, s in scored if s.similarity >= threshold)

@@ -28,6 +28,11 @@ class Identity:
         self._replays = replays
         self._credentials = credentials
 
+    @property
+    def credentials(self) -> Path:
+        """The file that holds the first key and its secret, in the format of AWS's tools."""
+        return self._credentials
+
     def create_key(self, label: str = "") -> AccessKey:
         """Make an access key.
 
@@ -69,17 +74,33 @@ class Identity:
         """
         new = not self._credentials.exists()
         stored = self._stored()
-        if stored.has_section(_PROFILE):
-            key_id, secret = stored[_PROFILE].get(_ID, ""), stored[_PROFILE].get(_SECRET, "")
-            for key in self._keys.list():
-                if secret and key.access_key_id == key_id and key.revoked_at is None:
-                    return replace(key, secret=secret)
+        known = self._valid(stored)
+        if known is not None:
+            return known
         key = self.create_key("first key")
         stored[_PROFILE] = {_ID: key.access_key_id, _SECRET: key.secret or "", "region": region}
         if self._store(stored, new=new):
             return key
         self._keys.revoke(key.access_key_id)  # another server that starts at once was first
         return self.first_key(region)
+
+    def known_first_key(self) -> AccessKey | None:
+        """Return the first key if an earlier start has made it and it is valid still.
+
+        Raises:
+            Invalid: if the credentials file can't be understood.
+            Unavailable: if that can't be read.
+        """
+        return self._valid(self._stored())
+
+    def _valid(self, stored: configparser.ConfigParser) -> AccessKey | None:
+        """Return the key of a credentials file, with its secret, unless it was revoked."""
+        if stored.has_section(_PROFILE):
+            key_id, secret = stored[_PROFILE].get(_ID, ""), stored[_PROFILE].get(_SECRET, "")
+            for key in self._keys.list():
+                if secret and key.access_key_id == key_id and key.revoked_at is None:
+                    return replace(key, secret=secret)
+        return None
 
     def _stored(self) -> configparser.ConfigParser:
         stored = configparser.ConfigParser(interpolation=None)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where an operation's image comes from: the request itself, or an object in a bucket."""
+"""Where an operation's image comes from: the caller itself, or an object in a bucket."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Images:
 
     Args:
         buckets: where objects are.
-        limits: largest images.
+        limits: the largest image, wherever it comes from.
         key: 32 bytes; an image's id is an HMAC under it, so that the id doesn't tell which image it is.
     """
 
@@ -36,16 +36,14 @@ class Images:
         """Return the encoded image.
 
         Raises:
-            TooLarge: if it is larger than allowed for where it comes from.
+            TooLarge: if it has too many bytes. (Rekognition allows fewer in a request; that is the wire's part.)
             Invalid: if the object can't be read.
         """
+        most = self._limits.image_bytes
         if isinstance(source, BucketObject):
-            return self._buckets.read(source, self._limits.s3_image_bytes)
-        if len(source) > self._limits.image_bytes:
-            raise TooLarge(
-                f"The image has {len(source)} bytes, at most {self._limits.image_bytes} are read.",
-                code=Code.IMAGE_BYTES,
-            )
+            return self._buckets.read(source, most)
+        if len(source) > most:
+            raise TooLarge(f"The image has {len(source)} bytes; at most {most} are taken.", code=Code.IMAGE_BYTES)
         return source
 
     def decode(self, engine: Engine, source: ImageSource) -> Image:
@@ -54,8 +52,7 @@ class Images:
         Raises:
             Invalid: as :meth:`read` and :meth:`Engine.decode` do.
         """
-        data = self.read(source)
-        return engine.decode(data, max_bytes=len(data))
+        return engine.decode(self.read(source))
 
     def identify(self, data: bytes) -> bytes:
         """Return 16 bytes that the same image always gets."""

@@ -12,7 +12,6 @@ from custodes.domain import (
     ImageSize,
     QualityFilter,
     QualityReason,
-    Score,
     Subject,
     SubjectCandidate,
     SubjectStatus,
@@ -22,10 +21,9 @@ from custodes.gallery import Collection, Collections, Once, References, Subjects
 from custodes.gallery import Disassociation as Disassociation
 from custodes.operations.engines import Engines
 from custodes.operations.images import Images, ImageSource
+from custodes.operations.scores import least_cosine, score
 
 __all__ = ["Associated", "Disassociation", "ImageSubjectSearch", "SubjectOperations", "SubjectSearch"]
-
-_ROUNDING = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +120,7 @@ class SubjectOperations:
         """
         pack = self._engines.of(self._collections.get(name).pack).pack
         done = self._subjects.associate(
-            name, subject_id, reference_ids, threshold=pack.cosine(threshold) - _ROUNDING, once=once
+            name, subject_id, reference_ids, threshold=least_cosine(pack, threshold), once=once
         )
         return Associated(
             associated=done.associated,
@@ -195,6 +193,6 @@ class SubjectOperations:
         self, collection: Collection, probe: Template, limit: int, threshold: float
     ) -> tuple[SubjectCandidate, ...]:
         pack = self._engines.of(collection.pack).pack
-        found = self._subjects.search(collection.name, probe, limit=limit, threshold=pack.cosine(threshold) - _ROUNDING)
-        scored = ((s, Score(cosine, pack.similarity(cosine))) for s, cosine in found)
-        return tuple(SubjectCandidate(s, score) for s, score in scored if score.similarity >= threshold)
+        found = self._subjects.search(collection.name, probe, limit=limit, threshold=least_cosine(pack, threshold))
+        scored = (SubjectCandidate(s, score(pack, cosine)) for s, cosine in found)
+        return tuple(c for c in scored if c.score.similarity >= threshold)

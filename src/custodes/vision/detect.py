@@ -12,7 +12,7 @@ one pass over a mosaic.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import cv2
 import numpy as np
@@ -93,22 +93,17 @@ class Detector:
         found = Detections.joined(parts)
         return found[found.distinct(self._overlap)]
 
-    def find_turned(self, pixels: UInt8, threshold: float, angle: float) -> Detections:
-        """Look for faces that are turned clockwise by about ``angle`` radians, in the picture's own frame."""
+    def find_turned(self, pixels: UInt8, threshold: float, angles: Sequence[float]) -> Iterator[Detections]:
+        """Look for faces that are turned clockwise by about so many radians, at one angle after the other.
+
+        Yields:
+            For each angle, what is seen, best first, in the picture's own frame.
+        """
+        if not angles:
+            return
         small = _resized(pixels, min(1.0, _ONE_PASS / max(pixels.shape[:2])))
-        height, width = small.shape[:2]
-        c, s = math.cos(angle), math.sin(angle)
-        full_width = abs(width * c) + abs(height * s)
-        full_height = abs(width * s) + abs(height * c)
-        scale = min(1.0, _ONE_PASS / max(full_width, full_height))
-        size = (max(1, round(full_width * scale)), max(1, round(full_height * scale)))
-        turn = np.array([[c, s], [-s, c]]) * scale
-        middle = np.array([(width - 1) / 2, (height - 1) / 2])
-        matrix = np.column_stack([turn, (np.array(size) - 1) / 2 - turn @ middle])
-        upright = np.asarray(cv2.warpAffine(small, matrix, size, flags=cv2.INTER_LINEAR), np.uint8)
-        found = self.look(upright, threshold)
-        found = found[found.distinct(self._overlap)]
-        return _mapped_back(found, matrix).scaled(pixels.shape[1] / width)
+        for angle in angles:
+            yield self._turned(small, threshold, angle).scaled(pixels.shape[1] / small.shape[1])
 
     def closer(self, pixels: UInt8, detections: Detections) -> tuple[Detections, ...]:
         """Look at each place again, upright and turned.
@@ -136,6 +131,20 @@ class Detector:
                 best = here[np.array([here.scores.argmax()])].shifted(-x, -y)
                 seen.append(_mapped_back(best, view))
         return Detections.joined(seen)
+
+    def _turned(self, pixels: UInt8, threshold: float, angle: float) -> Detections:
+        height, width = pixels.shape[:2]
+        c, s = math.cos(angle), math.sin(angle)
+        full_width = abs(width * c) + abs(height * s)
+        full_height = abs(width * s) + abs(height * c)
+        scale = min(1.0, _ONE_PASS / max(full_width, full_height))
+        size = (max(1, round(full_width * scale)), max(1, round(full_height * scale)))
+        turn = np.array([[c, s], [-s, c]]) * scale
+        middle = np.array([(width - 1) / 2, (height - 1) / 2])
+        matrix = np.column_stack([turn, (np.array(size) - 1) / 2 - turn @ middle])
+        upright = np.asarray(cv2.warpAffine(pixels, matrix, size, flags=cv2.INTER_LINEAR), np.uint8)
+        found = self.look(upright, threshold)
+        return _mapped_back(found[found.distinct(self._overlap)], matrix)
 
     def _coarse(self, pixels: UInt8, threshold: float) -> Detections:
         small = _resized(pixels, min(1.0, _COARSE / max(pixels.shape[:2])))

@@ -12,6 +12,7 @@ import numpy as np
 from custodes.domain import Face, UInt8
 from custodes.errors import Invalid
 from custodes.vision.image import Image
+from custodes.vision.landmarks import scaled
 
 __all__ = ["draw", "encode_jpeg", "save"]
 
@@ -26,6 +27,8 @@ _FONT = cv2.FONT_HERSHEY_DUPLEX
 def draw(image: Image, faces: Sequence[Face], labels: Sequence[str]) -> Image:
     """Return a copy of the image with each face marked and captioned; an empty label leaves the caption out.
 
+    The copy of a huge JPEG that was decoded in part is as large as its pixels are many.
+
     Raises:
         Invalid: if there isn't a label for each face.
     """
@@ -33,9 +36,10 @@ def draw(image: Image, faces: Sequence[Face], labels: Sequence[str]) -> Image:
         raise Invalid(f"Each face needs a label: {len(faces)} faces, {len(labels)} labels.")
     canvas = image.pixels.copy()
     line = max(1, round(max(canvas.shape[:2]) / 640))
-    for face in faces:
+    placed = [face if image.whole is None else scaled(face, 1 / image.scale) for face in faces]
+    for face in placed:
         _mark(canvas, face, line)
-    for face, label in zip(faces, labels, strict=True):
+    for face, label in zip(placed, labels, strict=True):
         if label:
             _caption(canvas, face, label, line)
     return Image(canvas)

@@ -18,7 +18,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from custodes.config import Config, Limits, Vision
+from custodes.config import Config, Limits, Vision, load
 from custodes.domain import (
     AttributeSet,
     Box,
@@ -39,7 +39,7 @@ from custodes.vision.detect import Detector
 from custodes.vision.embed import Embedder
 from custodes.vision.find import Finder
 from custodes.vision.image import Image, decode, read
-from custodes.vision.landmarks import FaceMesh, all_landmarks, five_landmarks, pose
+from custodes.vision.landmarks import FaceMesh, all_landmarks, five_landmarks, pose, scaled
 from custodes.vision.pack import Pack, open_pack
 
 __all__ = ["Engine", "Picture"]
@@ -72,8 +72,15 @@ class Engine:
 
     @classmethod
     def default(cls, config: Config | None = None) -> Engine:
-        """Return an engine with the configured pack."""
-        config = config or Config()
+        """Return an engine with the configured pack; settings are read as the command reads them if none are given.
+
+        Raises:
+            Invalid: if a setting or the pack's manifest can't be meant.
+            NotFound: if there is no such pack.
+            Unavailable: if a package that carries a network isn't installed.
+            IntegrityError: if a network isn't the one that the manifest describes.
+        """
+        config = config or load()
         return cls(open_pack(config, config.vision.pack), config.vision, config.limits)
 
     @property
@@ -114,7 +121,7 @@ class Engine:
     def detect(
         self, picture: Picture, *, attributes: bool | AttributeSet = False, max_faces: int = 100
     ) -> tuple[Face, ...]:
-        """Find the faces of a picture, the largest first.
+        """Find the faces of a picture, the largest first; coordinates are those of the whole picture.
 
         Args:
             picture: where to look.
@@ -124,7 +131,8 @@ class Engine:
         Raises:
             Invalid: if the picture can't be read.
         """
-        pixels = self.load(picture).pixels
+        image = self.load(picture)
+        pixels = image.pixels
         found = self._finder.find(pixels, max_faces)
         wanted = attributes if isinstance(attributes, AttributeSet) else AttributeSet.all()
         looks = self._attributes.read(pixels, found.meshes, wanted) if attributes else ()
@@ -137,7 +145,7 @@ class Engine:
                     attributes=looks[i].attributes,
                     all_landmarks=all_landmarks(mesh, looks[i].pupils) if wanted.landmarks else None,
                 )
-            faces.append(face)
+            faces.append(face if image.whole is None else scaled(face, image.scale))
         return tuple(faces)
 
     def embed(self, faces: Sequence[Face]) -> tuple[Template, ...]:

@@ -9,6 +9,9 @@ its head. The weights were set on pictures that nothing is reported on: freely l
 turned and with the faces taken out.
 
 Where nothing is found, weaker proposals are heard, then the picture is turned and searched again.
+
+Places and closer looks are budgeted for each picture, so that a picture full of faces, or of what resembles them,
+can't cost more than about a second; photos of groups stay far below.
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from custodes.domain import Float32, UInt8
 from custodes.vision.decoders import Detections
@@ -39,12 +43,18 @@ _CANDIDATES = 3
 """Places looked at for each face that may be reported."""
 _WEAK_CANDIDATES = 12
 """Weak proposals that are heard where nothing else is found."""
+_FURTHER_PLACES = 100
+"""Places, beyond those of the first pass, that the further passes over one picture may cost together."""
+_CLOSER_LOOKS = 64
+"""Closer looks that one picture may cost; each takes as long as four places with a mesh."""
 _CANDIDATE_SHARE, _WEAK_SHARE = 0.75, 0.5
 """Scores, over the pack's threshold, from which a place is a proposal, and a weak one."""
 _ALL_AROUND = tuple(math.radians(a) for a in (90, 270, 180, 45, 315, 135, 225))
 _ON_ITS_SIDE = 60.0
 """Roll in degrees."""
 _CLIP = 1e-3
+
+_Indices = npt.NDArray[np.intp]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -74,6 +84,33 @@ class _Weighed:
         return len(self.places)
 
 
+@dataclass(slots=True)
+class _Budget:
+    """What one picture may still cost: places with a mesh, and closer looks."""
+
+    places: int
+    looks: int
+
+    def heard(self, proposals: Detections, most: int) -> Detections:
+        """Return the best proposals that may be judged, at most so many."""
+        heard = proposals[: min(most, self.places)]
+        self.places -= len(heard)
+        return heard
+
+    def looked_at(self, doubtful: _Indices, evidence: Float32) -> _Indices:
+        """Return those of the doubtful places that may be looked at again.
+
+        Where they are too many: first those that aren't believed yet, nearest to it first; then those that are.
+        """
+        if len(doubtful) > self.looks:
+            weight = evidence[doubtful]
+            believed = weight >= _ENOUGH
+            order = np.lexsort((np.where(believed, weight, -weight), believed))
+            doubtful = doubtful[order[: self.looks]]
+        self.looks -= len(doubtful)
+        return doubtful
+
+
 class Finder:
     """Detector and mesh network together; may be shared by threads."""
 
@@ -88,33 +125,35 @@ class Finder:
     def find(self, pixels: UInt8, max_faces: int) -> Found:
         """Find the faces in ``(h, w, 3)`` BGR pixels, at most ``max_faces``, the largest."""
         candidate, weak = self._threshold * _CANDIDATE_SHARE, self._threshold * _WEAK_SHARE
+        most = max_faces * _CANDIDATES
+        budget = _Budget(places=most + _FURTHER_PLACES, looks=_CLOSER_LOOKS)
         proposals = self._detector.find(pixels, weak)
         strong = proposals.scores >= candidate
-        faces = self._faces(pixels, proposals[strong][: max_faces * _CANDIDATES])
+        faces = self._faces(pixels, budget.heard(proposals[strong], most), budget)
         if not len(faces):
-            faces = self._faces(pixels, proposals[~strong][:_WEAK_CANDIDATES])
-        for angle in self._further_angles(faces):
-            turned = self._detector.find_turned(pixels, candidate, angle)
-            faces = self._together(faces, self._faces(pixels, turned[: max_faces * _CANDIDATES]))
+            faces = self._faces(pixels, budget.heard(proposals[~strong], _WEAK_CANDIDATES), budget)
+        for turned in self._detector.find_turned(pixels, candidate, self._further_angles(faces)):
+            faces = self._together(faces, self._faces(pixels, budget.heard(turned, most), budget))
             if len(faces):
                 break
         largest = np.argsort(-faces.places.sides.prod(axis=1), kind="stable")[:max_faces]
         return Found(faces.places.boxes[largest], faces.meshes.points[largest], _confidence(faces.evidence[largest]))
 
-    def _faces(self, pixels: UInt8, places: Detections) -> _Weighed:
+    def _faces(self, pixels: UInt8, places: Detections, budget: _Budget) -> _Weighed:
         """Return those places that hold a face, each once."""
-        weighed = self._weighed(pixels, places)
+        weighed = self._weighed(pixels, places, budget)
         alone = places.scores >= self._alone
         kept = np.flatnonzero((weighed.evidence >= _ENOUGH) | alone)
         return self._distinct(_subset(weighed, kept))
 
-    def _weighed(self, pixels: UInt8, places: Detections) -> _Weighed:
+    def _weighed(self, pixels: UInt8, places: Detections, budget: _Budget) -> _Weighed:
         """Return all places, in the position with the most evidence."""
         meshes = self._mesh.fit(pixels, places)
         boxes, scores, points = places.boxes.copy(), places.scores.copy(), places.points.copy()
         fitted, likely = meshes.points.copy(), meshes.likely.copy()
         evidence = self._evidence(scores, likely)
         doubtful = np.flatnonzero((scores < _PLAIN_SCORE) | (likely < _PLAIN_MESH))
+        doubtful = budget.looked_at(doubtful, evidence)
         for i, seen in zip(doubtful, self._detector.closer(pixels, places[doubtful]), strict=True):
             if not len(seen):
                 continue
@@ -157,7 +196,7 @@ class Finder:
         return tuple(math.radians(r) for r in rolls if abs(r) > _ON_ITS_SIDE)[:1]
 
 
-def _subset(faces: _Weighed, which: np.ndarray[tuple[int], np.dtype[np.intp]]) -> _Weighed:
+def _subset(faces: _Weighed, which: _Indices) -> _Weighed:
     meshes = Meshes(faces.meshes.points[which], faces.meshes.likely[which])
     return _Weighed(faces.places[which], meshes, faces.evidence[which])
 

@@ -5,24 +5,31 @@ The header is read before any pixel is decoded, so an image that is too large, t
 short is refused in microseconds, whatever it claims to hold. A JPEG is turned by its EXIF orientation (Exif 2.32,
 tag 0x0112); a PNG is taken as it lies. Colours come out as 8-bit BGR: 16-bit samples lose their low byte,
 grey, palette and CMYK become colour, transparent pixels are laid on white, of an animated PNG the first frame counts.
+
+A huge JPEG is decoded to every second, fourth or eighth pixel (its blocks of 8 x 8 are transformed to smaller ones),
+as far as what is left is ample for finding faces and for their templates: that bounds memory and time.
 """
 
 from __future__ import annotations
 
 import struct
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from custodes.config import Limits
 from custodes.domain import ImageSize, UInt8
 from custodes.errors import Code, InvalidImage, NotFound, TooLarge
 
-__all__ = ["Image", "decode", "read"]
+__all__ = ["Image", "decode", "read", "read_bytes"]
+
+_Samples = npt.NDArray[np.integer | np.floating]
+"""What OpenCV decodes to: 8 or 16 bits."""
 
 _JPEG = b"\xff\xd8\xff"
 _PNG = b"\x89PNG\r\n\x1a\n"
@@ -35,6 +42,13 @@ _STANDALONE = frozenset((0x01, *range(0xD0, 0xD8)))
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _PROGRESSIVE = frozenset((0xC2, 0xC6, 0xCA, 0xCE))
 """Markers that start a frame, and a progressive one, ITU-T T.81 table B.1."""
+
+_AMPLE_AREA = 16_000_000
+"""Pixels that a JPEG which is decoded in part keeps at least: all photos below four times that many (phones' with 48
+and 50 megapixels too) are decoded whole, and above, the smallest faces that the detector finds keep 60 pixels."""
+_REDUCTIONS = {8: cv2.IMREAD_REDUCED_COLOR_8, 4: cv2.IMREAD_REDUCED_COLOR_4, 2: cv2.IMREAD_REDUCED_COLOR_2}
+_STRIP = 256
+"""Rows of a PNG that are laid on white at once."""
 
 _TURNS: dict[int, int | None] = {
     3: cv2.ROTATE_180,
@@ -49,9 +63,15 @@ _MIRRORS = {2: 1, 4: 0, 5: 1, 7: 1}
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Image:
-    """An upright picture: ``pixels`` is ``(h, w, 3)`` uint8, BGR."""
+    """An upright picture.
+
+    Attributes:
+        pixels: ``(h, w, 3)`` uint8, BGR.
+        whole: size of the picture, where ``pixels`` has fewer (a huge JPEG that was decoded in part), or None.
+    """
 
     pixels: UInt8
+    whole: ImageSize | None = None
 
     def __post_init__(self) -> None:
         if self.pixels.ndim != 3 or self.pixels.shape[2] != 3 or self.pixels.dtype != np.uint8:
@@ -61,8 +81,15 @@ class Image:
 
     @property
     def size(self) -> ImageSize:
-        """Width and height in pixels."""
-        return ImageSize(width=self.pixels.shape[1], height=self.pixels.shape[0])
+        """Width and height of the picture in pixels: the frame in which coordinates are stated."""
+        return self.whole or ImageSize(width=self.pixels.shape[1], height=self.pixels.shape[0])
+
+    @property
+    def scale(self) -> float:
+        """How many pixels of the picture, along a side, one of ``pixels`` stands for: 1 unless there are fewer."""
+        if self.whole is None:
+            return 1.0
+        return float(max(self.whole.width, self.whole.height) / max(self.pixels.shape[:2]))
 
     @classmethod
     def from_array(cls, pixels: UInt8, *, order: Literal["rgb", "bgr"] = "rgb") -> Image:
@@ -84,6 +111,7 @@ class Image:
 
 @dataclass(frozen=True, slots=True)
 class _Header:
+    kind: Literal["jpeg", "png"]
     width: int
     height: int
     orientation: int = 1
@@ -122,7 +150,12 @@ def decode(data: bytes, limits: Limits, *, max_bytes: int | None = None) -> Imag
             f"The image is {header.width} x {header.height} pixels; at most {limits.image_pixels} are taken.",
             code=Code.IMAGE_PIXELS,
         )
-    return Image(_upright(_pixels(data, header), header.orientation))
+    reduction = _reduction(header)
+    pixels = _upright(_pixels(data, header, reduction), header.orientation)
+    if reduction == 1:
+        return Image(pixels)
+    sides = (header.height, header.width) if header.orientation >= 5 else (header.width, header.height)
+    return Image(pixels, whole=ImageSize(*sides))
 
 
 def read(path: Path, limits: Limits) -> Image:
@@ -132,13 +165,27 @@ def read(path: Path, limits: Limits) -> Image:
         NotFound: if there is no file that can be read.
         Invalid: as :func:`decode` does.
     """
+    return decode(read_bytes(path, limits), limits)
+
+
+def read_bytes(path: Path, limits: Limits) -> bytes:
+    """Return a picture's file as it is; one that is too large is not read.
+
+    Raises:
+        NotFound: if there is no file that can be read.
+        TooLarge: ``image-bytes``: it has more than the limit.
+    """
     try:
-        if path.stat().st_size > limits.image_bytes:
-            raise TooLarge(f"The image has more than {limits.image_bytes} bytes.", code=Code.IMAGE_BYTES)
-        data = path.read_bytes()
+        size = path.stat().st_size
+        if size > limits.image_bytes:
+            raise TooLarge(
+                f"The image {path.name} has {size} bytes; at most {limits.image_bytes} are taken.",
+                remedy="CUSTODES_LIMITS_IMAGE_BYTES is the limit.",
+                code=Code.IMAGE_BYTES,
+            )
+        return path.read_bytes()
     except OSError as e:
         raise NotFound(f"No picture can be read from {path.name}: {e.strerror}.") from e
-    return decode(data, limits)
 
 
 def _damaged(what: str) -> InvalidImage:
@@ -185,7 +232,7 @@ def _jpeg_header(data: bytes) -> _Header:
         raise _damaged("it is cut short")
     if progressive and data.count(b"\xff\xda", at) > _MOST_SCANS:
         raise _damaged("it has too many scans")
-    return _Header(*size, orientation=orientation)
+    return _Header("jpeg", *size, orientation=orientation)
 
 
 def _exif_orientation(tiff: bytes) -> int:
@@ -222,39 +269,55 @@ def _png_header(data: bytes) -> _Header:
             if kind != b"IHDR" or length != 13:
                 raise _damaged("it doesn't begin with its size")
             width, height, _, colour = struct.unpack_from(">IIBB", data, at + 8)
-            header = _Header(width, height)
+            header = _Header("png", width, height)
             transparent = bool(colour & 4)
         transparent = transparent or kind == b"tRNS"
         if kind == b"IEND":
-            return _Header(header.width, header.height, transparent=transparent)
+            return replace(header, transparent=transparent)
         at = end + 4
     raise _damaged("it is cut short")
 
 
-def _pixels(data: bytes, header: _Header) -> UInt8:
-    flags = cv2.IMREAD_UNCHANGED if header.transparent else cv2.IMREAD_COLOR_BGR | cv2.IMREAD_IGNORE_ORIENTATION
+def _reduction(header: _Header) -> int:
+    """Return by how much a picture's sides are divided in decoding."""
+    if header.kind == "png":
+        return 1
+    area = header.width * header.height
+    return next((r for r in _REDUCTIONS if area >= r * r * _AMPLE_AREA), 1)
+
+
+def _pixels(data: bytes, header: _Header, reduction: int) -> UInt8:
+    colour = _REDUCTIONS.get(reduction, cv2.IMREAD_COLOR_BGR) | cv2.IMREAD_IGNORE_ORIENTATION
     try:
-        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+        encoded = np.frombuffer(data, np.uint8)
+        pixels = cv2.imdecode(encoded, cv2.IMREAD_UNCHANGED if header.transparent else colour)
     except cv2.error as e:
         raise _damaged("it can't be decoded") from e
-    if pixels is None or pixels.shape[:2] != (header.height, header.width):
+    if pixels is None or pixels.shape[:2] != (-(-header.height // reduction), -(-header.width // reduction)):
         raise _damaged("it can't be decoded")
-    if pixels.dtype == np.uint16:
-        pixels = np.asarray(pixels, np.uint16) >> 8
-    return _on_white(np.asarray(pixels, np.uint8))
+    return _on_white(pixels)
 
 
-def _on_white(pixels: UInt8) -> UInt8:
-    """Return grey, BGR or BGRA pixels as BGR, what is transparent laid on white."""
-    if pixels.ndim == 2:
-        pixels = pixels[:, :, None]
-    if pixels.shape[2] == 1:
-        pixels = np.repeat(pixels, 3, axis=2)
-    if pixels.shape[2] == 3:
-        return pixels
-    colour, alpha = pixels[:, :, :3], pixels[:, :, 3:]
+def _on_white(pixels: _Samples) -> UInt8:
+    """Return grey, BGR or BGRA pixels of 8 or 16 bits as BGR of 8, what is transparent laid on white."""
+    if pixels.dtype == np.uint8 and pixels.shape[2:] == (3,):
+        return np.asarray(pixels, np.uint8)
+    made = np.empty((*pixels.shape[:2], 3), np.uint8)
+    for top in range(0, len(pixels), _STRIP):
+        made[top : top + _STRIP] = _strip_on_white(pixels[top : top + _STRIP])
+    return made
+
+
+def _strip_on_white(strip: _Samples) -> UInt8:
+    shallow = np.asarray(np.asarray(strip, np.uint16) >> 8 if strip.dtype == np.uint16 else strip, np.uint8)
+    if shallow.ndim == 2 or shallow.shape[2] == 1:
+        return np.asarray(cv2.cvtColor(shallow, cv2.COLOR_GRAY2BGR), np.uint8)
+    if shallow.shape[2] == 3:
+        return shallow
+    alpha = cv2.extractChannel(shallow, 3)
+    colour = cv2.cvtColor(shallow, cv2.COLOR_BGRA2BGR)
     shown = cv2.multiply(colour, cv2.merge([alpha] * 3), scale=1 / 255)
-    return np.asarray(shown + (255 - alpha), np.uint8)
+    return np.asarray(cv2.add(shown, cv2.cvtColor(cv2.bitwise_not(alpha), cv2.COLOR_GRAY2BGR)), np.uint8)
 
 
 def _upright(pixels: UInt8, orientation: int) -> UInt8:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from custodes.domain import Float32
-from custodes.errors import Invalid
+from custodes.errors import Invalid, Unavailable
 from custodes.vision.manifest import ModelSpec
 from custodes.vision.session import Model
 
@@ -114,7 +114,10 @@ def check_outputs(spec: ModelSpec, model: Model) -> str:
         Invalid: if it doesn't run, or gives other shapes, or numbers that aren't finite.
     """
     x = probe(spec, model)
-    outputs = dict(zip(model.outputs, model.run(x), strict=True))
+    try:
+        outputs = dict(zip(model.outputs, model.run(x), strict=True))
+    except Unavailable as e:
+        raise Invalid(f"The {spec.role} doesn't run on {x.shape}, which its manifest describes.") from e
     shapes = {name: tuple(value.shape) for name, value in outputs.items()}
     height, width = x.shape[2:] if spec.input.layout == "NCHW" else x.shape[1:3]
     fits, wanted = _CONTRACTS[spec.kind]

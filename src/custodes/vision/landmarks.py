@@ -13,11 +13,11 @@ upright. MediaPipe numbers points as on its canonical face model.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from custodes.domain import Float32, Landmarks, Pose, UInt8
+from custodes.domain import Box, Face, Float32, Landmarks, Pose, UInt8
 from custodes.vision.align import Matrix, five_points, piece, square
 from custodes.vision.decoders import Detections
 from custodes.vision.manifest import ModelSpec
@@ -32,6 +32,7 @@ __all__ = [
     "all_landmarks",
     "five_landmarks",
     "pose",
+    "scaled",
     "squares_of",
     "to_picture",
 ]
@@ -177,3 +178,16 @@ def pose(mesh: Float32) -> Pose:
     yaw = math.atan2(across[2], math.hypot(across[0], across[1]))
     pitch = math.atan2(up[2], math.hypot(up[0], up[1]))
     return Pose(roll=math.degrees(roll), yaw=math.degrees(yaw), pitch=math.degrees(pitch))
+
+
+def scaled(face: Face, factor: float) -> Face:
+    """Return a face with all coordinates multiplied: the same face in the frame of a larger or smaller picture."""
+    box, times = face.box, np.float32(factor)
+    five, rest = face.landmarks, face.all_landmarks
+    return replace(
+        face,
+        box=Box(box.left * factor, box.top * factor, box.width * factor, box.height * factor),
+        landmarks=Landmarks(five.names, five.points * times),
+        all_landmarks=None if rest is None else Landmarks(rest.names, rest.points * times),
+        mesh=face.mesh * times,
+    )

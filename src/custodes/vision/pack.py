@@ -176,11 +176,27 @@ def _inherited(folders: dict[str, Path], manifest: Manifest, depth: int = _DEPTH
 def list_packs(config: Config) -> tuple[Manifest, ...]:
     """Return the description of every pack that is there, what ships first.
 
-    Raises:
-        Invalid: if a manifest can't be read; the message names the pack.
+    A pack whose manifest can't be read is in the list too: without version and networks, described by what is wrong.
     """
     folders = _folders(config)
-    return tuple(_load(folders, pack_id) for pack_id in folders)
+    return tuple(_listed(folders, pack_id) for pack_id in folders)
+
+
+def _listed(folders: dict[str, Path], pack_id: str) -> Manifest:
+    try:
+        return _load(folders, pack_id)
+    except CustodesError as e:
+        return Manifest(
+            id=pack_id,
+            version="",
+            licence="",
+            description=f"Can't be used: {e.diagnostics()}",
+            extends="",
+            models=(),
+            thresholds=manifests.Thresholds(),
+            calibration=None,
+            folder=folders[pack_id],
+        )
 
 
 def open_pack(config: Config, pack_id: str) -> Pack:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import onnxruntime as ort
 from onnxruntime.capi import onnxruntime_pybind11_state as native
 
@@ -35,7 +36,7 @@ _CANNOT_LOAD = (
     native.NotImplemented,
     native.RuntimeException,
 )
-_CANNOT_RUN = (native.Fail, native.InvalidArgument, native.RuntimeException)
+_CANNOT_RUN = (native.EPFail, native.Fail, native.InvalidArgument, native.NotImplemented, native.RuntimeException)
 
 _PROVIDERS = {
     "cpu": "CPUExecutionProvider",
@@ -88,6 +89,7 @@ class Model:
         threads: threads that one run may use, at least 1.
 
     Attributes:
+        provider: where it runs.
         inputs: the input's name, as a tuple of one.
         outputs: names of the outputs, in the order in which :meth:`run` returns them.
         input_shape: sizes of the input's axes; None where any size is taken.
@@ -98,7 +100,7 @@ class Model:
         Unavailable: if the provider isn't installed or finds no device.
     """
 
-    __slots__ = ("_session", "fixed_batch", "input_shape", "inputs", "outputs")
+    __slots__ = ("_session", "fixed_batch", "input_shape", "inputs", "outputs", "provider")
 
     def __init__(self, source: Path | bytes, *, provider: str = "cpu", threads: int = 1) -> None:
         if threads < 1:
@@ -109,6 +111,8 @@ class Model:
         try:
             self._session = ort.InferenceSession(given, _options(threads), providers=providers)
         except _CANNOT_LOAD as e:
+            if provider != "cpu" and isinstance(e, (native.EPFail, native.RuntimeException)):
+                raise Unavailable(f"ONNX Runtime can't start {provider}.", remedy=_REMEDIES[provider]) from e
             raise Invalid(f"The file is no network that ONNX Runtime {ort.__version__} can run.") from e
         if _PROVIDERS[provider] not in self._session.get_providers():
             raise Unavailable(
@@ -117,6 +121,7 @@ class Model:
         inputs = self._session.get_inputs()
         if len(inputs) != 1 or inputs[0].type != "tensor(float)":
             raise Invalid(f"A model has one float32 input, got {[(i.name, i.type) for i in inputs]}.")
+        self.provider: str = provider
         self.inputs: tuple[str, ...] = (inputs[0].name,)
         self.outputs: tuple[str, ...] = tuple(o.name for o in self._session.get_outputs())
         self.input_shape: tuple[int | None, ...] = tuple(
@@ -135,8 +140,21 @@ class Model:
 
         Raises:
             Invalid: if the network doesn't take an input of this shape or type.
+            Unavailable: if it does, and the run failed nevertheless: no memory is left, or the device is gone.
         """
         try:
             return tuple(self._session.run(self.outputs, {self.inputs[0]: x}))
-        except _CANNOT_RUN as e:
-            raise Invalid(f"The network takes {self.input_shape} float32, got {x.shape} {x.dtype}.") from e
+        except (*_CANNOT_RUN, MemoryError) as e:
+            if not self._takes(x):
+                raise Invalid(f"The network takes {self.input_shape} float32, got {x.shape} {x.dtype}.") from e
+            raise Unavailable(
+                f"The network failed on {self.provider} with an input of {x.shape}.",
+                remedy="Its memory may be used up; the log holds what ONNX Runtime says.",
+            ) from e
+
+    def _takes(self, x: Float32) -> bool:
+        return (
+            x.dtype == np.float32
+            and x.ndim == len(self.input_shape)
+            and all(want in (None, have) for want, have in zip(self.input_shape, x.shape, strict=True))
+        )

@@ -70,7 +70,18 @@ def test_every_code_has_a_row() -> None:
             "ResourceAlreadyExistsException",
             "The collection id: town already exists",
         ),
-        (Conflict("User is there.", code=Code.SUBJECT_EXISTS), "CreateUser", "ConflictException", "User is there."),
+        (
+            NotFound("x", code=Code.SUBJECT_MISSING),
+            "AssociateFaces",
+            "ResourceNotFoundException",
+            "The user id: ann does not exist",
+        ),
+        (
+            Conflict("x", code=Code.SUBJECT_EXISTS),
+            "CreateUser",
+            "ConflictException",
+            "The user id: ann already exists",
+        ),
         (
             Conflict("x", code=Code.TOKEN_MISMATCH),
             "AssociateFaces",
@@ -132,7 +143,7 @@ def test_every_code_has_a_row() -> None:
 )
 def test_causes_read_as_on_aws(error: Exception, operation: str, name: str, message: str) -> None:
     """Each cause has AWS's name and, where it is known, AWS's wording."""
-    wire = told(error, operation, CollectionId="town", ClientRequestToken="tok-1")
+    wire = told(error, operation, CollectionId="town", ClientRequestToken="tok-1", UserId="ann")
     assert (wire.name, wire.message, wire.status) == (name, message, 400)
 
 
@@ -156,6 +167,13 @@ def test_wording_without_its_member_is_custodes_own() -> None:
     """A sentence of AWS's that quotes a member gives way when the request has none."""
     wire = told(NotFound("No such {thing}.", code=Code.COLLECTION_MISSING), "TagResource", ResourceArn="arn:x")
     assert wire.message == "No such {thing}."
+
+
+def test_an_arn_names_the_collection_too() -> None:
+    """Operations on tags tell of a collection that isn't there in the words of the others."""
+    arn = "arn:aws:rekognition:us-east-1:000000000000:collection/town"
+    wire = told(NotFound("x", code=Code.COLLECTION_MISSING), "TagResource", ResourceArn=arn)
+    assert (wire.name, wire.message) == ("ResourceNotFoundException", "The collection id: town does not exist")
 
 
 @pytest.mark.parametrize("error", [ValueError("/etc/secret"), IntegrityError("tag of row 7", code="row-tag")])

@@ -14,8 +14,9 @@ from botocore.credentials import Credentials
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from custodes.api.aws import sigv4
 from custodes.api.aws.errors import WireError
-from custodes.api.aws.sigv4 import SignedRequest, parse, unrecognized_client, verify
+from custodes.api.aws.sigv4 import SignedRequest, check_claim, forget, parse, unrecognized_client, verify
 
 KEY = "AKIDEXAMPLE"
 SECRET = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"
@@ -227,6 +228,32 @@ def test_skewed_clock_is_refused(late: float, words: str) -> None:
     assert error.name == "InvalidSignatureException"
     assert error.message.startswith(words)
     assert error.message.endswith("5 min.)")
+
+
+def test_claim_is_checked_without_secret_and_body() -> None:
+    """Time and scope are judged by the head alone, so that nobody's body has to be read for that."""
+    signed = read(sign())
+    check_claim(signed, now=signed.time, region=REGION)
+    for other, late, words in (
+        (signed, 301, "Signature expired"),
+        (signed, -301, "not yet current"),
+        (replace(signed, region="eu-west-1"), 0, "valid region"),
+        (replace(signed, service="s3"), 0, "correct service"),
+    ):
+        with pytest.raises(WireError, match=words):
+            check_claim(other, now=signed.time + timedelta(seconds=late), region=REGION)
+
+
+def test_no_secret_stays_in_memory() -> None:
+    """What is kept for the next request is derived from the secret and doesn't hold it; a changed secret is seen."""
+    check(sign())
+    kept = sigv4._signing_keys._kept
+    assert KEY in kept
+    assert SECRET not in repr(kept)
+    refusal(sign(), secret="another")
+    check(sign())
+    forget(KEY)
+    assert KEY not in kept
 
 
 @pytest.mark.parametrize("claimed", ["UNSIGNED-PAYLOAD", "STREAMING-AWS4-HMAC-SHA256-PAYLOAD", "0" * 64])

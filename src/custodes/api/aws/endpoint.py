@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """``POST /``: one request of an AWS SDK, from bytes to bytes.
 
-read the body -> parse and verify the signature -> refuse copies -> parse and check by the service model -> handler
--> JSON. All after the reading runs in one hop to a thread; the first failure ends the chain, and whatever fails is
+the head: who claims to ask, for here and now, by a key that there is -> the body -> verify the signature -> refuse
+copies -> parse and check by the service model -> handler -> JSON. Nobody's body is read whose head doesn't name a valid
+key. All after the reading runs in one hop to a thread; the first failure ends the chain, and whatever fails is
 translated once, by the one table in ``errors``.
 """
 
@@ -11,45 +12,53 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from functools import partial
 
 from custodes.api.aws import sigv4
 from custodes.api.aws.errors import request_timeout, translate
 from custodes.api.aws.handlers import OFFERED, WITH_IMAGE, Context, refuse
 from custodes.api.aws.pages import Pages
 from custodes.api.aws.protocol import Protocol, response_headers
-from custodes.api.gate import Gate
+from custodes.api.ending import Receive, Scope, Send
+from custodes.api.gate import Gate, HungUp
 from custodes.api.telemetry import Telemetry
 from custodes.app import App
-from custodes.errors import Code, CustodesError, TooLarge
+from custodes.errors import Code, IntegrityError, TooLarge, Unavailable
 
 __all__ = ["AwsEndpoint"]
 
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-
 _UNKNOWN = "unknown"
+_HUNG_UP = 499  # as other servers log it; nobody gets it
+_ADMITTED = 60.0  # seconds for which a valid key opens the door to bodies; each body's signature is verified anyway
+_MAX_ADMITTED = 10_000
 
 
 @dataclass(slots=True)
 class _Exchange:
-    """One request and what becomes known of it on its way."""
+    """One request and what becomes known of it on its way.
+
+    Attributes:
+        request_id: what the client gets to quote.
+        scope: ASGI's.
+        operation: name of a known operation, or ``"unknown"``.
+        caller: the access key that it claims, and where it comes from.
+        key_id: the access key, once it is verified.
+        held: bytes of its body that were counted.
+        params: what it asks, once that is parsed.
+        outcome, status: what became of it.
+    """
 
     request_id: str
     scope: Scope
     operation: str = _UNKNOWN
+    caller: str = ""
     key_id: str = ""
     held: int = 0
+    params: dict[str, object] | None = None
     outcome: str = "ok"
     status: int = 200
-
-
-class _Gone(Exception):
-    """The client has hung up: there is nobody to answer."""
 
 
 def _header(scope: Scope, name: bytes) -> bytes:
@@ -67,6 +76,7 @@ class AwsEndpoint:
         self._context = Context(app, Pages(app.page_key))
         self._skew = timedelta(seconds=app.config.auth.clock_skew)
         self._targets = {f"RekognitionService.{name}".encode(): name for name in self._protocol.operations}
+        self._admitted: dict[str, float] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -74,22 +84,21 @@ class AwsEndpoint:
         exchange.operation = self._targets.get(_header(scope, b"x-amz-target").strip(), _UNKNOWN)
         begun = time.perf_counter()
         try:
+            signed = await self._admit(exchange)
             body = await self._read(exchange, receive)
             begun = time.perf_counter()
-            answer = await self._gate.run(
-                lambda: self._serve(exchange, body), inference=exchange.operation in WITH_IMAGE
-            )
-        except _Gone:
-            return
-        except CustodesError as error:
-            answer = self._refusal(exchange, error, None)
+            pool = self._gate.inference if exchange.operation in WITH_IMAGE else self._gate.quick
+            answer = await pool.run(partial(self._serve, exchange, signed, body), partial(_hung_up, receive))
+        except HungUp:
+            exchange.outcome, exchange.status = "HungUp", _HUNG_UP
+        except Exception as error:  # noqa: BLE001 - the boundary: whatever fails inside is answered, and logged
+            answer = self._refusal(exchange, error)
         finally:
-            self._gate.release(exchange.held)
-        headers = [*response_headers(exchange.request_id), (b"content-length", str(len(answer)).encode())]
-        if exchange.status == 408:
-            headers.append((b"connection", b"close"))
-        await send({"type": "http.response.start", "status": exchange.status, "headers": headers})
-        await send({"type": "http.response.body", "body": answer})
+            self._gate.release(exchange.caller, exchange.held)
+        if exchange.status != _HUNG_UP:
+            headers = [*response_headers(exchange.request_id), (b"content-length", str(len(answer)).encode())]
+            await send({"type": "http.response.start", "status": exchange.status, "headers": headers})
+            await send({"type": "http.response.body", "body": answer})
         self._telemetry.request(
             operation=exchange.operation,
             outcome=exchange.outcome,
@@ -99,20 +108,55 @@ class AwsEndpoint:
             key_id=exchange.key_id,
         )
 
+    async def _admit(self, exchange: _Exchange) -> sigv4.SignedRequest:
+        """Read who claims to ask, and refuse who can't be meant, before the body's first byte.
+
+        Raises:
+            WireError: if the head isn't signed for here and now by a key that there is.
+            TooLarge: if it announces a body that is larger than allowed.
+        """
+        scope = exchange.scope
+        path = scope.get("raw_path") or scope["path"].encode()
+        signed = sigv4.parse(scope["method"], path, scope["query_string"], scope["headers"])
+        region = self._app.config.server.region
+        sigv4.check_claim(signed, now=datetime.now(UTC), region=region, skew=self._skew)
+        key_id = signed.access_key_id
+        now = time.monotonic()
+        if self._admitted.get(key_id, 0.0) < now:
+            await self._gate.door.run(partial(self._secret, key_id))
+            if len(self._admitted) >= _MAX_ADMITTED:
+                self._admitted.clear()
+            self._admitted[key_id] = now + _ADMITTED
+        exchange.caller = f"{key_id} {(scope.get('client') or ('',))[0]}"
+        declared, most = _header(scope, b"content-length"), self._app.config.limits.body_bytes
+        if declared.isdigit() and int(declared) > most:
+            raise _too_large(most)
+        return signed
+
+    def _secret(self, key_id: str) -> str:
+        """Look up the secret of a key.
+
+        Raises:
+            WireError: if there is no such key, or none any more.
+        """
+        holder = self._app.identity.holder(key_id)
+        if holder is None:
+            self._admitted.pop(key_id, None)
+            sigv4.forget(key_id)
+            raise sigv4.unrecognized_client()
+        return holder[1]
+
     async def _read(self, exchange: _Exchange, receive: Receive) -> bytes:
         """Return the whole body.
 
         Raises:
-            _Gone: if the client hung up.
+            HungUp: if the client hung up.
             TooLarge: if it is larger than allowed.
             Throttled: if too many bytes are in memory already.
             WireError: if it doesn't come in time.
         """
-        limits = self._app.config.limits
+        most = self._app.config.limits.body_bytes
         seconds = self._app.config.server.timeout
-        declared = _header(exchange.scope, b"content-length")
-        if declared.isdigit() and int(declared) > limits.body_bytes:
-            raise _too_large(limits.body_bytes)
         parts: list[bytes] = []
         try:
             async with asyncio.timeout(seconds):
@@ -120,51 +164,55 @@ class AwsEndpoint:
                 while more:
                     message = await receive()
                     if message["type"] == "http.disconnect":
-                        raise _Gone
+                        raise HungUp
                     part = message.get("body", b"")
-                    self._gate.hold(len(part))
+                    self._gate.hold(exchange.caller, len(part))
                     exchange.held += len(part)
-                    if exchange.held > limits.body_bytes:
-                        raise _too_large(limits.body_bytes)
+                    if exchange.held > most:
+                        raise _too_large(most)
                     parts.append(part)
                     more = message.get("more_body", False)
         except TimeoutError as error:
             raise request_timeout(seconds) from error
         return b"".join(parts)
 
-    def _serve(self, exchange: _Exchange, body: bytes) -> bytes:
-        params: dict[str, object] | None = None
-        try:
-            signed = self._authenticate(exchange, body)
-            call = self._protocol.parse(signed.target, body)
-            params = dict(call.params)
-            handler = OFFERED.get(call.operation) or refuse(call.operation)
-            return self._protocol.serialize(handler(self._context, call.params))
-        except Exception as error:  # noqa: BLE001 - the boundary: whatever fails inside is answered, and logged
-            return self._refusal(exchange, error, params)
+    def _serve(self, exchange: _Exchange, signed: sigv4.SignedRequest, body: bytes) -> bytes:
+        """Do what is asked, in a thread."""
+        self._authenticate(exchange, signed, body)
+        call = self._protocol.parse(signed.target, body)
+        exchange.params = dict(call.params)
+        handler = OFFERED.get(call.operation) or refuse(call.operation)
+        return self._protocol.serialize(handler(self._context, call.params))
 
-    def _authenticate(self, exchange: _Exchange, body: bytes) -> sigv4.SignedRequest:
-        scope = exchange.scope
-        path = scope.get("raw_path") or scope["path"].encode()
-        signed = sigv4.parse(scope["method"], path, scope["query_string"], scope["headers"])
-        holder = self._app.identity.holder(signed.access_key_id)
-        if holder is None:
-            raise sigv4.unrecognized_client()
-        principal, secret = holder
+    def _authenticate(self, exchange: _Exchange, signed: sigv4.SignedRequest, body: bytes) -> None:
+        """Verify the signature, and refuse copies; the clock is looked at again, for the body may have taken long."""
+        secret = self._secret(signed.access_key_id)
         region = self._app.config.server.region
         sigv4.verify(signed, secret, body, now=datetime.now(UTC), region=region, skew=self._skew)
-        exchange.key_id = principal.access_key_id
-        attempt = _header(scope, b"amz-sdk-invocation-id") + b" " + _header(scope, b"amz-sdk-request")
+        exchange.key_id = signed.access_key_id
+        attempt = _header(exchange.scope, b"amz-sdk-invocation-id") + b" " + _header(exchange.scope, b"amz-sdk-request")
         self._app.identity.refuse_copies(signed.signature, attempt.decode("latin-1"))
-        return signed
 
-    def _refusal(self, exchange: _Exchange, error: Exception, params: dict[str, object] | None) -> bytes:
-        refusal = translate(error, self._protocol.declared(exchange.operation), params)
+    def _refusal(self, exchange: _Exchange, error: Exception) -> bytes:
+        refusal = translate(error, self._protocol.declared(exchange.operation), exchange.params)
         exchange.status = refusal.status
         exchange.outcome = refusal.name
-        if refusal.status >= 500:
+        if refusal.status >= 500 or _is_ours(error):
             self._telemetry.failure(error, operation=exchange.operation, request_id=exchange.request_id)
         return refusal.body(exchange.request_id)
+
+
+async def _hung_up(receive: Receive) -> None:
+    """Return when the client hangs up, after its body."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+def _is_ours(error: Exception) -> bool:
+    """Tell whether an error stems from the server, whatever the wire makes of it."""
+    if isinstance(error, Unavailable):
+        return error.code != Code.NOT_OFFERED
+    return isinstance(error, IntegrityError)
 
 
 def _too_large(limit: int) -> TooLarge:

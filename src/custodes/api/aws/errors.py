@@ -120,13 +120,13 @@ _BROKEN = _Row((_INTERNAL,), "Internal server error")
 
 _BY_CODE: Mapping[str, _Row] = {
     Code.COLLECTION_MISSING: _Row(_MISSING.names, "The collection id: {CollectionId} does not exist"),
-    Code.SUBJECT_MISSING: _MISSING,
+    Code.SUBJECT_MISSING: _Row(_MISSING.names, "The user id: {UserId} does not exist"),
     Code.FACE_MISSING: _Row((_INVALID,), "faceId was not found in the collection."),
     Code.COLLECTION_EXISTS: _Row(
         ("ResourceAlreadyExistsException", "ResourceInUseException", _INVALID),
         "The collection id: {CollectionId} already exists",
     ),
-    Code.SUBJECT_EXISTS: _Row(("ConflictException", _INVALID)),
+    Code.SUBJECT_EXISTS: _Row(("ConflictException", _INVALID), "The user id: {UserId} already exists"),
     Code.TOKEN_MISMATCH: _Row(
         ("IdempotentParameterMismatchException", _INVALID),
         "The ClientRequestToken: {ClientRequestToken} you have supplied is already in use.",
@@ -187,6 +187,9 @@ def translate(error: Exception, declared: Collection[str], params: Mapping[str, 
     name = next((n for n in row.names if n in declared), row.names[-1])
     own = error.diagnostics() if isinstance(error, CustodesError) else ""
     quoted = {k: v for k, v in (params or {}).items() if isinstance(v, str)}
+    _, named, collection = quoted.get("ResourceArn", "").partition(":collection/")
+    if named:  # so do the operations on tags
+        quoted["CollectionId"] = collection
     try:
         message = row.text.format_map({**quoted, "own": own})
     except KeyError:  # the request has no such member: Custodes' own sentence says it as well

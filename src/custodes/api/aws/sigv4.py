@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """AWS Signature Version 4, the server's side: who signed this request, and did they sign all of it?
 
-Two steps, so that the caller can look the secret up between them::
+Three steps, so that the caller can refuse before it reads the body, and look the secret up between them::
 
     signed = parse(method, path, query, headers)    # what the request claims
+    check_claim(signed, now=now, region=region)     # whether it could be true here and now
     verify(signed, secret_of(signed.access_key_id), body, now=now, region=region)
 
 The algorithm is that of "Create a signed AWS API request" in the IAM User Guide; "step" in comments refers to it.
@@ -22,7 +23,6 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache
 from hashlib import sha256
 from hmac import compare_digest
 from hmac import digest as hmac_digest
@@ -30,7 +30,7 @@ from urllib.parse import quote_from_bytes, unquote_to_bytes
 
 from custodes.api.aws.errors import Frame, WireError
 
-__all__ = ["SERVICE", "SignedRequest", "parse", "unrecognized_client", "verify"]
+__all__ = ["SERVICE", "SignedRequest", "check_claim", "forget", "parse", "unrecognized_client", "verify"]
 
 SERVICE = "rekognition"
 _ALGORITHM = "AWS4-HMAC-SHA256"
@@ -247,13 +247,44 @@ def parse(method: str, path: bytes, query: bytes, headers: Headers) -> SignedReq
 # --- The check ------------------------------------------------------------------------------------------------
 
 
-@lru_cache(maxsize=256)
-def _signing_key(secret: str, date: str, region: str, service: str) -> bytes:
-    """Derive the signing key (step 3): four HMACs, the same all day long."""
-    key = b"AWS4" + secret.encode()
-    for part in (date, region, service, _TERMINATOR):
-        key = hmac_digest(key, part.encode(), "sha256")
-    return key
+_MAX_KEYS = 256
+
+
+class _SigningKeys:
+    """Derived signing keys by access key id, the latest of each.
+
+    A derived key is good for one day, region and service. The secret itself is not kept, but its hash, by which a
+    changed one is seen: secrets are random, so their hashes tell nothing.
+    """
+
+    def __init__(self) -> None:
+        self._kept: dict[str, tuple[bytes, str, str, str, bytes]] = {}
+
+    def derive(self, access_key_id: str, secret: str, date: str, region: str, service: str) -> bytes:
+        """Derive the signing key (step 3): four HMACs, the same all day long."""
+        fingerprint = sha256(secret.encode()).digest()
+        kept = self._kept.get(access_key_id)
+        if kept is not None and kept[:4] == (fingerprint, date, region, service):
+            return kept[4]
+        key = b"AWS4" + secret.encode()
+        for part in (date, region, service, _TERMINATOR):
+            key = hmac_digest(key, part.encode(), "sha256")
+        if len(self._kept) >= _MAX_KEYS:
+            self._kept.clear()
+        self._kept[access_key_id] = (fingerprint, date, region, service, key)
+        return key
+
+    def forget(self, access_key_id: str) -> None:
+        """Forget what was derived for an access key."""
+        self._kept.pop(access_key_id, None)
+
+
+_signing_keys = _SigningKeys()
+
+
+def forget(access_key_id: str) -> None:
+    """Forget what was derived from the secret of an access key that is revoked."""
+    _signing_keys.forget(access_key_id)
 
 
 def _check_time(signed: SignedRequest, now: datetime, skew: timedelta) -> None:
@@ -291,6 +322,22 @@ def _check_scope(signed: SignedRequest, region: str, service: str) -> None:
         raise _invalid(" ".join(complaints))
 
 
+def check_claim(
+    signed: SignedRequest, *, now: datetime, region: str, service: str = SERVICE, skew: timedelta = _MAX_SKEW
+) -> None:
+    """Check what can be checked without the secret and the body: that the request is meant for here and now.
+
+    Args:
+        signed: what :func:`parse` returned.
+        now, region, service, skew: as for :func:`verify`.
+
+    Raises:
+        WireError: InvalidSignatureException for another time or scope.
+    """
+    _check_time(signed, now, skew)
+    _check_scope(signed, region, service)
+
+
 def verify(
     signed: SignedRequest,
     secret: str,
@@ -315,15 +362,14 @@ def verify(
     Raises:
         WireError: InvalidSignatureException for another time, scope, secret, body or header.
     """
-    _check_time(signed, now, skew)
-    _check_scope(signed, region, service)
+    check_claim(signed, now=now, region=region, service=service, skew=skew)
     payload_hash = sha256(body).hexdigest()
     if signed.content_sha256 and signed.content_sha256 != payload_hash:
         raise _invalid("The value of 'x-amz-content-sha256' is not the SHA-256 of the request's body.")
     request_hash = sha256(signed.canonical_head + payload_hash.encode()).hexdigest()
     scope = f"{signed.scope_date}/{region}/{service}/{_TERMINATOR}"
     string_to_sign = f"{_ALGORITHM}\n{signed.timestamp}\n{scope}\n{request_hash}"  # step 2
-    key = _signing_key(secret, signed.scope_date, region, service)
+    key = _signing_keys.derive(signed.access_key_id, secret, signed.scope_date, region, service)
     expected = hmac_digest(key, string_to_sign.encode(), "sha256").hex()
     if not _HEX_SHA256.fullmatch(signed.signature) or not compare_digest(expected, signed.signature):
         raise _invalid(_MISMATCH)

@@ -1,14 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Health, metrics and model packs, with an OpenAPI description at ``/v1/openapi.json``.
+"""Health, readiness, metrics and model packs, with an OpenAPI description at ``/v1/openapi.json``.
 
-These routes say how the server is, never what it knows: no collections, no faces, no keys.
+These routes say how the server is, never what it knows: how many faces, but no face, no name, no key.
 """
 
 from __future__ import annotations
 
+import contextlib
+from functools import partial
 from typing import Annotated
 
-from fastapi import FastAPI, Path, Response
+from fastapi import FastAPI, Path, Request, Response
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic import BaseModel, Field
@@ -17,20 +20,30 @@ from starlette.exceptions import HTTPException
 import custodes
 from custodes.api.gate import Gate
 from custodes.api.telemetry import Telemetry
+from custodes.api.warmup import Warmth, WarmUp
 from custodes.app import App
-from custodes.errors import CustodesError, NotFound
+from custodes.errors import CustodesError, IntegrityError, Invalid, NotFound, Throttled, Unavailable
 from custodes.operations.packs import Manifest
 
 __all__ = ["create_rest"]
 
 
 class Health(BaseModel):
-    """Whether the server can work."""
+    """That the server lives."""
 
-    status: str = Field(description="`ok`; a server that can't work answers 503 with a Problem.")
+    status: str = Field(description="`ok`, whenever there is an answer: it asks nothing that could be busy.")
     version: str = Field(description="Version of Custodes.")
     pack: str = Field(description="Model pack of new collections.")
     waiting: int = Field(description="Requests in work or waiting.")
+
+
+class Ready(BaseModel):
+    """That the server can work."""
+
+    status: str = Field(description="`ok`; a server that can't work answers 503 with a Problem.")
+    warm_up: Warmth = Field(
+        description="`warm` when models and indexes are in memory; `failed` if some couldn't be loaded: see the log."
+    )
 
 
 class PackModel(BaseModel):
@@ -60,12 +73,26 @@ class Problem(BaseModel):
     remedy: str
 
 
+_PAGE = 1000
 _REMEDY = "/v1/openapi.json lists what there is."
+_STATUS: dict[type[CustodesError], int] = {NotFound: 404, Invalid: 400, Throttled: 429, IntegrityError: 500}
 
 
 def _problem(status: int, error: CustodesError) -> JSONResponse:
     told = Problem(error=type(error).__name__, message=error.message, remedy=error.remedy)
     return JSONResponse(told.model_dump(), status_code=status)
+
+
+def _count(app: App, telemetry: Telemetry) -> None:
+    """Tell telemetry how much is enrolled."""
+    collections, faces, users = 0, 0, 0
+    position: int | None = 0
+    while position is not None:
+        page, position = app.collections.list(after=position, limit=_PAGE)
+        collections += len(page)
+        faces += sum(c.face_count for c in page)
+        users += sum(c.subject_count for c in page)
+    telemetry.enrolled(collections=collections, faces=faces, users=users)
 
 
 def _pack(manifest: Manifest) -> Pack:
@@ -78,7 +105,30 @@ def _pack(manifest: Manifest) -> Pack:
     )
 
 
-def create_rest(app: App, gate: Gate, telemetry: Telemetry) -> FastAPI:
+_OF_ONE_PACK: dict[int | str, dict[str, object]] = {404: {"model": Problem}, 422: {"model": Problem}}
+
+
+def _add_refusals(rest: FastAPI, telemetry: Telemetry) -> None:
+    """Have all that fails told by a Problem, and logged if it isn't the client's."""
+
+    @rest.exception_handler(CustodesError)
+    async def refuse(request: Request, error: CustodesError) -> JSONResponse:
+        status = next((s for kind, s in _STATUS.items() if isinstance(error, kind)), 503)
+        if status >= 500:
+            telemetry.failure(error, operation=f"{request.method} {request.scope['route'].path}", request_id="")
+        return _problem(status, error)
+
+    @rest.exception_handler(HTTPException)
+    async def refuse_route(_: object, error: HTTPException) -> JSONResponse:
+        return _problem(error.status_code, NotFound(f"{error.detail}.", remedy=_REMEDY))
+
+    @rest.exception_handler(RequestValidationError)
+    async def refuse_parameters(_: object, error: RequestValidationError) -> JSONResponse:
+        names = sorted({str(e["loc"][-1]) for e in error.errors()})
+        return _problem(422, Invalid(f"A value is out of bounds: {', '.join(names)}.", remedy=_REMEDY))
+
+
+def create_rest(app: App, gate: Gate, telemetry: Telemetry, warm_up: WarmUp) -> FastAPI:
     """Make the ASGI application of the REST API."""
     rest = FastAPI(
         title="Custodes",
@@ -89,30 +139,31 @@ def create_rest(app: App, gate: Gate, telemetry: Telemetry) -> FastAPI:
         redoc_url=None,
     )
 
-    @rest.exception_handler(CustodesError)
-    async def refuse(_: object, error: CustodesError) -> JSONResponse:
-        return _problem(404 if isinstance(error, NotFound) else 503, error)
+    _add_refusals(rest, telemetry)
 
-    @rest.exception_handler(HTTPException)
-    async def refuse_route(_: object, error: HTTPException) -> JSONResponse:
-        return _problem(error.status_code, NotFound(f"{error.detail}.", remedy=_REMEDY))
-
-    @rest.get("/v1/health", summary="Tell whether the server can work", responses={503: {"model": Problem}})
+    @rest.get("/v1/health", summary="Tell that the server lives")
     async def health() -> Health:
-        await gate.run(app.check, inference=False)
         return Health(status="ok", version=custodes.__version__, pack=app.config.vision.pack, waiting=gate.waiting)
+
+    @rest.get("/v1/ready", summary="Tell whether the server can work", responses={503: {"model": Problem}})
+    async def ready() -> Ready:
+        if warm_up.state in (Warmth.COLD, Warmth.WARMING):
+            raise Unavailable("Models and indexes are being loaded.", remedy="Wait.")
+        await gate.probe.run(app.check)
+        return Ready(status="ok", warm_up=warm_up.state)
 
     @rest.get("/v1/metrics", summary="Numbers for Prometheus", response_class=Response)
     async def metrics() -> Response:
-        telemetry.waiting.set(gate.waiting)
+        with contextlib.suppress(CustodesError):  # without the database the other numbers matter all the more
+            await gate.probe.run(partial(_count, app, telemetry))
         return Response(telemetry.metrics(), media_type=CONTENT_TYPE_LATEST)
 
     @rest.get("/v1/packs", summary="List the model packs")
     async def packs() -> list[Pack]:
-        return [_pack(m) for m in await gate.run(app.packs.list, inference=False)]
+        return [_pack(m) for m in await gate.probe.run(app.packs.list)]
 
-    @rest.get("/v1/packs/{pack_id}", summary="Describe a model pack", responses={404: {"model": Problem}})
+    @rest.get("/v1/packs/{pack_id}", summary="Describe a model pack", responses=_OF_ONE_PACK)
     async def pack(pack_id: Annotated[str, Path(max_length=64)]) -> Pack:
-        return _pack(await gate.run(lambda: app.packs.get(pack_id), inference=False))
+        return _pack(await gate.probe.run(lambda: app.packs.get(pack_id)))
 
     return rest

@@ -120,7 +120,7 @@ class ExactIndex:
                 _sweep(segments, range(len(segments)), probes, fetch)
             for probe in probes:
                 probe.settle(fetch)
-                results.append(probe.hits(rows))
+                results.append(probe.hits())
         return results
 
     def _require_vectors(self, vectors: Float32, n: int) -> None:

@@ -113,10 +113,10 @@ class Probe:
             left = left[scores[left] + errors[left] >= self.cut]
             size = _PIECE
 
-    def hits(self, scanned: int) -> Hits:
+    def hits(self) -> Hits:
         """Return the result, once all candidates are settled."""
         keys, scores = self._ranked()
-        return Hits(keys, scores, scanned=scanned, fetched=self._fetched)
+        return Hits(keys, scores, fetched=self._fetched)
 
     def _above_cut(self, scores: Float64, errors: Float64) -> npt.NDArray[np.bool_]:
         if len(scores) >= self._k:

@@ -47,13 +47,11 @@ class Hits:
     Attributes:
         keys: ``(m,)`` int64.
         scores: ``(m,)`` float32, each at least the threshold.
-        scanned: rows that were compared, which is all rows of the index at that moment.
         fetched: rows whose vectors were read from the store to decide.
     """
 
     keys: Int64
     scores: Float32
-    scanned: int
     fetched: int
 
     def __len__(self) -> int:

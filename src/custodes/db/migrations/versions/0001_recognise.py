@@ -77,6 +77,7 @@ def upgrade() -> None:
         sa.UniqueConstraint("collection_id", "subject_id", name="uq_subjects_collection_id_subject_id"),
         sqlite_autoincrement=True,
     )
+    op.create_index("ix_subjects_collection_id_id", "subjects", ["collection_id", "id"])
     op.create_index("ix_subjects_collection_id_change", "subjects", ["collection_id", "change"])
     op.create_table(
         "references",
@@ -104,6 +105,7 @@ def upgrade() -> None:
         sa.UniqueConstraint("collection_id", "reference_id", name="uq_references_collection_id_reference_id"),
         sqlite_autoincrement=True,
     )
+    op.create_index("ix_references_collection_id_id", "references", ["collection_id", "id"])
     op.create_index("ix_references_collection_id_change", "references", ["collection_id", "change"])
     op.create_index("ix_references_collection_id_image_id", "references", ["collection_id", "image_id"])
     op.create_index("ix_references_subject", "references", ["subject"])
@@ -122,13 +124,21 @@ def upgrade() -> None:
     )
     op.create_table(
         "request_tokens",
+        sa.Column(
+            "collection_id",
+            big,
+            sa.ForeignKey("collections.id", ondelete="CASCADE", name="fk_request_tokens_collection_id"),
+            primary_key=True,
+        ),
         sa.Column("operation", sa.Text, primary_key=True),
         sa.Column("token", sa.Text, primary_key=True),
+        sa.Column("subject", big, sa.ForeignKey("subjects.id", ondelete="CASCADE", name="fk_request_tokens_subject")),
         sa.Column("digest", sa.LargeBinary, nullable=False),
         sa.Column("response", sa.LargeBinary, nullable=False),
         sa.Column("response_key", sa.LargeBinary, nullable=False),
         sa.Column("created_at", sa.Double, nullable=False),
     )
+    op.create_index("ix_request_tokens_subject", "request_tokens", ["subject"])
     op.create_index("ix_request_tokens_created_at", "request_tokens", ["created_at"])
     if op.get_bind().dialect.name == "postgresql":
         for table, columns in _PERSONAL.items():
