@@ -37,8 +37,8 @@ the database**: without it nothing that is stored can be read, and with both in 
 
 What is deleted leaves the files of the embedded database at once (a reader that is in the way delays it until it is
 done). With PostgreSQL a deletion is followed by a vacuum, but remains may stand in the free space of its pages and in
-its write-ahead log until they are overwritten; `VACUUM FULL` on a quiet day rewrites the tables without them. Templates
-and secrets are encrypted in both.
+its write-ahead log until they are overwritten; `custodes database scrub` on a quiet day rewrites the tables without
+them. Templates and secrets are encrypted in both.
 """
 
 _TITLES = {

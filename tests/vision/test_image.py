@@ -243,7 +243,7 @@ def test_limits_of_bytes_and_sides() -> None:
     with pytest.raises(TooLarge) as caught:
         decode(data, Limits(image_bytes=len(data) - 1))
     assert caught.value.code == Code.IMAGE_BYTES
-    assert decode(data, Limits(image_bytes=1), max_bytes=len(data)).size.height == 120
+    assert decode(data, Limits(image_bytes=len(data))).size.height == 120
     assert decode(encoded(Pil.new("RGB", (80, 80))), LIMITS).size.width == 80
     assert refusal(encoded(Pil.new("RGB", (79, 200)))).code == Code.IMAGE_TOO_SMALL
 

@@ -169,7 +169,7 @@ class SubjectOperations:
     def search_by_image(
         self, name: str, source: ImageSource, *, limit: int, threshold: float, quality: QualityFilter
     ) -> ImageSubjectSearch:
-        """Find subjects that are alike to the largest face of an image.
+        """Find subjects that are alike to the largest face of an image that is good enough.
 
         Raises:
             NotFound: if there is no such collection.
@@ -180,9 +180,8 @@ class SubjectOperations:
         image = self._images.decode(engine, source)
         faces = engine.detect(image, max_faces=self._limits.faces)
         judged = [(f, engine.quality_reasons(f, quality)) for f in faces]
-        probe = judged[0][0] if judged and not judged[0][1] else None
-        rest = judged[1:] if probe else judged
-        unsearched = tuple((f, reasons, f is not faces[0]) for f, reasons in rest)
+        probe = next((f for f, reasons in judged if not reasons), None)
+        unsearched = tuple((f, reasons, f is not faces[0]) for f, reasons in judged if f is not probe)
         found: tuple[SubjectCandidate, ...] = ()
         if probe:
             [template] = engine.embed([probe])

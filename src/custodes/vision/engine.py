@@ -99,9 +99,9 @@ class Engine:
         self.detect(np.zeros((128, 128, 3), np.uint8))
         assert self.dimension
 
-    def decode(self, data: bytes, *, max_bytes: int | None = None) -> Image:
+    def decode(self, data: bytes) -> Image:
         """Decode a JPEG or PNG; raises as :func:`custodes.vision.image.decode` does."""
-        return decode(data, self._limits, max_bytes=max_bytes)
+        return decode(data, self._limits)
 
     def load(self, picture: Picture) -> Image:
         """Return a picture in whatever form it comes.

@@ -118,22 +118,22 @@ class _Header:
     transparent: bool = False
 
 
-def decode(data: bytes, limits: Limits, *, max_bytes: int | None = None) -> Image:
+def decode(data: bytes, limits: Limits) -> Image:
     """Decode a JPEG or PNG into an upright picture.
 
     Args:
         data: the file's bytes.
         limits: what is taken.
-        max_bytes: takes the place of ``limits.image_bytes`` (pictures in buckets may be larger).
 
     Raises:
         TooLarge: ``image-bytes`` or ``image-pixels``: more than the limits allow.
         InvalidImage: ``image-too-small``: a side is shorter than the limit; ``image-format``: neither JPEG nor
             PNG, cut short or broken.
     """
-    most = limits.image_bytes if max_bytes is None else max_bytes
-    if len(data) > most:
-        raise TooLarge(f"The image has {len(data)} bytes; at most {most} are taken.", code=Code.IMAGE_BYTES)
+    if len(data) > limits.image_bytes:
+        raise TooLarge(
+            f"The image has {len(data)} bytes; at most {limits.image_bytes} are taken.", code=Code.IMAGE_BYTES
+        )
     header = _header(data)
     if min(header.width, header.height) < limits.min_side:
         raise InvalidImage(

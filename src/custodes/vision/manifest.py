@@ -367,7 +367,8 @@ def read(folder: Path) -> Manifest:
             raise Invalid(f"A manifest has at most {_MANIFEST_BYTES} bytes, got {path.stat().st_size}.")
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as e:
-        raise Invalid(f"The folder {folder.name} has no {MANIFEST} that can be read: {e}.") from e
+        why = e.strerror if isinstance(e, OSError) else e  # an OSError's own words name the whole path
+        raise Invalid(f"The folder {folder.name} has no {MANIFEST} that can be read: {why}.") from e
     table = _Table(values, "manifest")
     pack = table.text("id", _ID)
     models = table.table("models")

@@ -21,8 +21,19 @@ _PERSONAL = {
 """Columns of which PostgreSQL shall keep no samples in its statistics, where deleted values would live on."""
 
 
+_BIG = sa.BigInteger().with_variant(sa.Integer, "sqlite")
+
+
 def upgrade() -> None:
-    big = sa.BigInteger().with_variant(sa.Integer, "sqlite")
+    _keys()
+    _collections()
+    _subjects()
+    _references()
+    _bookkeeping()
+    _keep_no_samples()
+
+
+def _keys() -> None:
     op.create_table("master_key", sa.Column("fingerprint", sa.LargeBinary, primary_key=True))
     op.create_table(
         "access_keys",
@@ -33,18 +44,21 @@ def upgrade() -> None:
         sa.Column("created_at", sa.Double, nullable=False),
         sa.Column("revoked_at", sa.Double),
     )
+
+
+def _collections() -> None:
     op.create_table(
         "collections",
-        sa.Column("id", big, primary_key=True, autoincrement=True),
+        sa.Column("id", _BIG, primary_key=True, autoincrement=True),
         sa.Column("name", sa.Text, nullable=False),
         sa.Column("pack", sa.Text, nullable=False),
         sa.Column("pack_version", sa.Text, nullable=False),
         sa.Column("dimension", sa.Integer, nullable=False),
         sa.Column("created_at", sa.Double, nullable=False),
-        sa.Column("change", big, nullable=False),
-        sa.Column("pruned", big, nullable=False),
-        sa.Column("face_count", big, nullable=False),
-        sa.Column("subject_count", big, nullable=False),
+        sa.Column("change", _BIG, nullable=False),
+        sa.Column("pruned", _BIG, nullable=False),
+        sa.Column("face_count", _BIG, nullable=False),
+        sa.Column("subject_count", _BIG, nullable=False),
         sa.UniqueConstraint("name", name="uq_collections_name"),
         sqlite_autoincrement=True,
     )
@@ -52,26 +66,29 @@ def upgrade() -> None:
         "tags",
         sa.Column(
             "collection_id",
-            big,
+            _BIG,
             sa.ForeignKey("collections.id", ondelete="CASCADE", name="fk_tags_collection_id"),
             primary_key=True,
         ),
         sa.Column("key", sa.Text, primary_key=True),
         sa.Column("value", sa.Text, nullable=False),
     )
+
+
+def _subjects() -> None:
     op.create_table(
         "subjects",
-        sa.Column("id", big, primary_key=True, autoincrement=True),
+        sa.Column("id", _BIG, primary_key=True, autoincrement=True),
         sa.Column(
             "collection_id",
-            big,
+            _BIG,
             sa.ForeignKey("collections.id", ondelete="CASCADE", name="fk_subjects_collection_id"),
             nullable=False,
         ),
         sa.Column("subject_id", sa.Text, nullable=False),
         sa.Column("created_at", sa.Double, nullable=False),
         sa.Column("face_count", sa.Integer, nullable=False),
-        sa.Column("change", big, nullable=False),
+        sa.Column("change", _BIG, nullable=False),
         sa.Column("template", sa.LargeBinary),
         sa.Column("template_key", sa.LargeBinary),
         sa.UniqueConstraint("collection_id", "subject_id", name="uq_subjects_collection_id_subject_id"),
@@ -79,12 +96,15 @@ def upgrade() -> None:
     )
     op.create_index("ix_subjects_collection_id_id", "subjects", ["collection_id", "id"])
     op.create_index("ix_subjects_collection_id_change", "subjects", ["collection_id", "change"])
+
+
+def _references() -> None:
     op.create_table(
         "references",
-        sa.Column("id", big, primary_key=True, autoincrement=True),
+        sa.Column("id", _BIG, primary_key=True, autoincrement=True),
         sa.Column(
             "collection_id",
-            big,
+            _BIG,
             sa.ForeignKey("collections.id", ondelete="CASCADE", name="fk_references_collection_id"),
             nullable=False,
         ),
@@ -98,8 +118,8 @@ def upgrade() -> None:
         sa.Column("image_width", sa.Integer, nullable=False),
         sa.Column("image_height", sa.Integer, nullable=False),
         sa.Column("confidence", sa.Double, nullable=False),
-        sa.Column("subject", big, sa.ForeignKey("subjects.id", ondelete="SET NULL", name="fk_references_subject")),
-        sa.Column("change", big, nullable=False),
+        sa.Column("subject", _BIG, sa.ForeignKey("subjects.id", ondelete="SET NULL", name="fk_references_subject")),
+        sa.Column("change", _BIG, nullable=False),
         sa.Column("template", sa.LargeBinary, nullable=False),
         sa.Column("template_key", sa.LargeBinary, nullable=False),
         sa.UniqueConstraint("collection_id", "reference_id", name="uq_references_collection_id_reference_id"),
@@ -109,30 +129,33 @@ def upgrade() -> None:
     op.create_index("ix_references_collection_id_change", "references", ["collection_id", "change"])
     op.create_index("ix_references_collection_id_image_id", "references", ["collection_id", "image_id"])
     op.create_index("ix_references_subject", "references", ["subject"])
+
+
+def _bookkeeping() -> None:
     op.create_table(
         "removals",
         sa.Column(
             "collection_id",
-            big,
+            _BIG,
             sa.ForeignKey("collections.id", ondelete="CASCADE", name="fk_removals_collection_id"),
             primary_key=True,
         ),
-        sa.Column("change", big, primary_key=True),
+        sa.Column("change", _BIG, primary_key=True),
         sa.Column("kind", sa.Text, primary_key=True),
-        sa.Column("row", big, primary_key=True),
+        sa.Column("row", _BIG, primary_key=True),
         sa.Column("removed_at", sa.Double, nullable=False),
     )
     op.create_table(
         "request_tokens",
         sa.Column(
             "collection_id",
-            big,
+            _BIG,
             sa.ForeignKey("collections.id", ondelete="CASCADE", name="fk_request_tokens_collection_id"),
             primary_key=True,
         ),
         sa.Column("operation", sa.Text, primary_key=True),
         sa.Column("token", sa.Text, primary_key=True),
-        sa.Column("subject", big, sa.ForeignKey("subjects.id", ondelete="CASCADE", name="fk_request_tokens_subject")),
+        sa.Column("subject", _BIG, sa.ForeignKey("subjects.id", ondelete="CASCADE", name="fk_request_tokens_subject")),
         sa.Column("digest", sa.LargeBinary, nullable=False),
         sa.Column("response", sa.LargeBinary, nullable=False),
         sa.Column("response_key", sa.LargeBinary, nullable=False),
@@ -140,6 +163,9 @@ def upgrade() -> None:
     )
     op.create_index("ix_request_tokens_subject", "request_tokens", ["subject"])
     op.create_index("ix_request_tokens_created_at", "request_tokens", ["created_at"])
+
+
+def _keep_no_samples() -> None:
     if op.get_bind().dialect.name == "postgresql":
         for table, columns in _PERSONAL.items():
             for column in columns:
