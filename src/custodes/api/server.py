@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import gc
 import socket
 import time
 from collections.abc import Callable
@@ -88,6 +89,8 @@ def serve(app: App, listener: socket.socket, ready: Callable[[], None]) -> None:
         listener: an open socket.
         ready: called when requests are being answered.
     """
+    gc.collect()
+    gc.freeze()  # what is loaded by now stays: the collector need not look at it for every few requests
     application = Application(app)
 
     class _Counted(Connection):
