@@ -23,7 +23,7 @@ from custodes.gallery.index import ExactIndex, cosines
 pytestmark = pytest.mark.slow
 
 CALLS = 1000
-CLIENTS = 16
+CLIENTS = 64
 C = "crash"
 
 

@@ -49,6 +49,32 @@ def fake_detector(engine: Engine) -> tuple[Detector, BrightSquares]:
     return Detector(network, engine.pack.spec("detector")), network  # type: ignore[arg-type]
 
 
+def test_more_detail_finds_smaller_faces_in_large_photos(engine: Engine, portraits: dict[str, Image]) -> None:
+    """A face too small for Rekognition's rule is found, in its place, when twice the detail is asked for."""
+    face = engine.detect(portraits["collins"])[0].box
+    scale = 22 / face.height
+    small = cv2.resize(portraits["collins"].pixels, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    scene = np.full((2160, 3840, 3), 128, np.uint8)
+    scene[1070 : 1070 + small.shape[0], 1900 : 1900 + small.shape[1]] = small  # where tiles meet
+    x, y = 1900 + (face.left + face.width / 2) * scale, 1070 + (face.top + face.height / 2) * scale
+    spec = engine.pack.spec("detector")
+    assert spec is not None
+    plain, fine = (Detector(engine.pack.model("detector"), spec, detail=d).find(scene, 0.6) for d in (1, 2))
+    assert not len(plain)
+    left, top, right, bottom = fine.boxes[0]
+    assert left < x < right
+    assert top < y < bottom
+
+
+def test_more_detail_is_looked_at_in_tiles(engine: Engine) -> None:
+    """Detail beyond one pass comes in overlapping tiles of bounded size."""
+    network = BrightSquares()
+    picture = np.zeros((3000, 4000, 3), np.uint8)
+    Detector(network, engine.pack.spec("detector"), detail=2).find(picture, 0.5)  # type: ignore[arg-type]
+    assert len(network.shapes) == 5
+    assert max(h * w for h, w in network.shapes) <= 2048 * 2048
+
+
 @pytest.mark.parametrize(
     ("width", "height", "passes"),
     [(640, 640, 1), (640, 480, 1), (250, 250, 1), (641, 480, 2), (1920, 1080, 2), (4000, 3000, 2), (12000, 800, 5)],

@@ -3,10 +3,10 @@
 
 A picture of up to 640 pixels a side costs one pass. A larger one is looked at in full detail up to about two
 megapixels (1080p), beyond that scaled down to them, so that the least face grows with the picture, as
-Rekognition's rule of 40 pixels in 1080p does; long strips are cut into overlapping tiles. A second, coarse pass
-with room around the picture finds faces that fill it. Networks of this kind lose faces that are turned by more
-than 30 degrees, or find them with misplaced points: :meth:`Detector.closer` looks at one place in eight positions, in
-one pass over a mosaic.
+Rekognition's rule of 40 pixels in 1080p does. More detail can be asked for; what is then too large for one pass, as
+are long strips, is cut into overlapping tiles. A second, coarse pass with room around the picture finds faces that
+fill it. Networks of this kind lose faces that are turned by more than 30 degrees, or find them with misplaced points:
+:meth:`Detector.closer` looks at one place in eight positions, in one pass over a mosaic.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ __all__ = ["Detector"]
 _ONE_PASS = 640
 """Longest side, in pixels, up to which one pass sees small and large faces."""
 _FINE_AREA = 1920 * 1088
-"""Pixels that the fine pass looks at."""
+"""Pixels that the fine pass looks at, in the least detail."""
 _TILE, _TILE_OVERLAP = 2048, 320
 """Longest side of a tile of the fine pass, and by how much neighbours overlap, in pixels."""
 _COARSE = 320
@@ -55,13 +55,15 @@ class Detector:
         model: the network.
         spec: how pictures go in, and (``kind``) how boxes come out.
         overlap: intersection over union from which two boxes are one face.
+        detail: how many times the resolution of 1080p the fine pass looks at, where the picture has it.
     """
 
-    def __init__(self, model: Model, spec: ModelSpec, *, overlap: float = 0.3) -> None:
+    def __init__(self, model: Model, spec: ModelSpec, *, overlap: float = 0.3, detail: int = 1) -> None:
         self._model = model
         self._input = spec.input
         self._decode = DECODERS[spec.kind]
         self._overlap = overlap
+        self._fine_area = _FINE_AREA * detail**2
 
     def look(self, pixels: UInt8, threshold: float) -> Detections:
         """Look once at ``(h, w, 3)`` BGR pixels, as they are; boxes may overlap."""
@@ -82,7 +84,7 @@ class Detector:
     def find(self, pixels: UInt8, threshold: float) -> Detections:
         """Look for upright faces of any size; best first, no two alike."""
         height, width = pixels.shape[:2]
-        fine = _resized(pixels, min(1.0, math.sqrt(_FINE_AREA / (height * width))))
+        fine = _resized(pixels, min(1.0, math.sqrt(self._fine_area / (height * width))))
         scale = width / fine.shape[1]
         parts = [
             self.look(fine[y : y + h, x : x + w], threshold).shifted(x, y).scaled(scale)

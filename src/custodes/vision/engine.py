@@ -63,7 +63,7 @@ class Engine:
         self._limits = limits
         thresholds = pack.manifest.thresholds
         self._finder = Finder(
-            Detector(pack.model("detector"), pack.spec("detector"), overlap=thresholds.overlap),
+            Detector(pack.model("detector"), pack.spec("detector"), overlap=thresholds.overlap, detail=config.detail),
             FaceMesh(pack.model("landmarks"), pack.spec("landmarks")),
             thresholds,
         )
