@@ -97,7 +97,7 @@ def add_to(program: typer.Typer) -> None:
 
 
 def _leave(*_: object) -> None:
-    """End the process with what is open closed, as ctrl-c does."""
+    """End the process with what is open closed."""
     raise SystemExit(0)
 
 
@@ -114,7 +114,8 @@ def run() -> None:
     try:
         endpoint = config.at_port(listener.getsockname()[1]).endpoint_url
         snippet = _snippet(app.identity, endpoint, config.server.region)
-        signal.signal(signal.SIGTERM, _leave)  # which the server raises again when it has answered what it had begun
+        for way in (signal.SIGINT, signal.SIGTERM):  # the server raises them again when it has answered what it began
+            signal.signal(way, _leave)
         with kept(config, endpoint):
             serve(app, listener, lambda: _announce(config, endpoint, snippet))
     finally:
