@@ -60,6 +60,17 @@ class ImageSearch:
     candidates: tuple[Candidate, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class _Probes:
+    """The faces of an image that are good enough, the largest first, and the engine that makes their templates."""
+
+    engine: Engine
+    pack_version: str
+    size: ImageSize
+    count: int
+    good: tuple[Face, ...]
+
+
 class FaceOperations:
     """Use cases around faces.
 
@@ -203,22 +214,33 @@ class FaceOperations:
             NotFound: if there is no such collection.
             Invalid: if the image can't be read, or shows no face that is good enough (code ``no-face``).
         """
-        collection = self._collections.get(name)
-        engine = self._engines.of(collection.pack)
-        image = self._images.decode(engine, source)
-        faces = self._faces(engine, image)
-        good, _ = passing(engine, faces, quality)
-        if not good:
-            raise no_face("image")
-        [template] = engine.embed(good[:1])
+        probes = self._probes(name, source, quality)
+        engine = probes.engine
+        [template] = engine.embed(probes.good[:1])
         found = self._references.search(name, template, limit=limit, threshold=least_cosine(engine.pack, threshold))
         ranked = candidates(engine, found, threshold)
-        return ImageSearch(image.size, len(faces), good[0], collection.pack_version, ranked)
+        return ImageSearch(probes.size, probes.count, probes.good[0], probes.pack_version, ranked)
 
     def search_each(
         self, name: str, source: ImageSource, *, limit: int, threshold: float, quality: QualityFilter
     ) -> tuple[ImageSearch, ...]:
         """Make one search for every face of an image that is good enough, the largest first.
+
+        Raises:
+            NotFound: if there is no such collection.
+            Invalid: if the image can't be read, or shows no face that is good enough (code ``no-face``).
+        """
+        probes = self._probes(name, source, quality)
+        engine = probes.engine
+        cosine = least_cosine(engine.pack, threshold)
+        lists = self._references.search_many(name, engine.embed(probes.good), limit=limit, threshold=cosine)
+        return tuple(
+            ImageSearch(probes.size, probes.count, face, probes.pack_version, candidates(engine, found, threshold))
+            for face, found in zip(probes.good, lists, strict=True)
+        )
+
+    def _probes(self, name: str, source: ImageSource, quality: QualityFilter) -> _Probes:
+        """Find the faces of an image that can be searched for in a collection.
 
         Raises:
             NotFound: if there is no such collection.
@@ -231,12 +253,7 @@ class FaceOperations:
         good, _ = passing(engine, faces, quality)
         if not good:
             raise no_face("image")
-        cosine = least_cosine(engine.pack, threshold)
-        lists = self._references.search_many(name, engine.embed(good), limit=limit, threshold=cosine)
-        return tuple(
-            ImageSearch(image.size, len(faces), face, collection.pack_version, candidates(engine, found, threshold))
-            for face, found in zip(good, lists, strict=True)
-        )
+        return _Probes(engine, collection.pack_version, image.size, len(faces), good)
 
     def is_indexed(self, name: str, source: ImageSource, external_image_id: str) -> bool:
         """Tell whether a face of this image is enrolled under this label.
