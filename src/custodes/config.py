@@ -89,6 +89,27 @@ class Auth:
 
 
 @dataclass(frozen=True, slots=True)
+class Ledger:
+    """The ledger of what was decided and done."""
+
+    origin: str = _setting(
+        "custodes.invalid/ledger",
+        "Name of the log, by convention a URL without a scheme under which it is published. It is fixed with the "
+        "first entry.",
+        form=r"[A-Za-z0-9._~:/-]{1,200}",
+    )
+    key_file: str = _setting(
+        "", "File with the Ed25519 key that signs checkpoints (hex); empty means DATA/keys/ledger.key.", unit="path"
+    )
+    checkpoint_seconds: float = _setting(
+        10.0, "A checkpoint that is asked for is at most so old, if the log has grown since.", unit="seconds", least=0
+    )
+    retention_seconds: float = _setting(
+        3600.0, "The server erases what is due at its start and then so often.", unit="seconds", least=1
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class Vision:
     """Models and inference."""
 
@@ -171,8 +192,15 @@ class Config:
     master_key_file: str = _setting(
         "", "File with the 32-byte master key (hex); empty means DATA/keys/master.key.", unit="path"
     )
+    credentials: str = _setting(
+        "",
+        "Credentials file (profile custodes) of the person at the command line; empty means the operator of the "
+        "installation.",
+        unit="path",
+    )
     server: Server = field(default_factory=Server)
     auth: Auth = field(default_factory=Auth)
+    ledger: Ledger = field(default_factory=Ledger)
     vision: Vision = field(default_factory=Vision)
     limits: Limits = field(default_factory=Limits)
     s3: S3 = field(default_factory=S3)
@@ -198,6 +226,12 @@ class Config:
     def key_path(self) -> Path:
         """File of the master key."""
         return Path(self.master_key_file).expanduser() if self.master_key_file else self.data / "keys" / "master.key"
+
+    @property
+    def ledger_key_path(self) -> Path:
+        """File of the key that signs the ledger's checkpoints."""
+        name = self.ledger.key_file
+        return Path(name).expanduser() if name else self.data / "keys" / "ledger.key"
 
     @property
     def bucket_root(self) -> Path:

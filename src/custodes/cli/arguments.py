@@ -21,6 +21,7 @@ __all__ = [
     "FaceIds",
     "InCollection",
     "Json",
+    "LeastThreshold",
     "Limit",
     "Photo",
     "Quality",
@@ -65,6 +66,10 @@ Photo: TypeAlias = Annotated[Path, typer.Argument(help="A JPEG or PNG file.", sh
 Draw: TypeAlias = Annotated[Path | None, typer.Option("--draw", help="Write a picture of the result (JPEG).")]
 Quality: TypeAlias = Annotated[QualityFilter, typer.Option("--quality", help="Faces below are passed over.")]
 Threshold: TypeAlias = Annotated[float, typer.Option(min=0, max=100, help="Least similarity.")]
+LeastThreshold: TypeAlias = Annotated[
+    float | None,
+    typer.Option(min=0, max=100, help="Least similarity; 80, or the floor that the rules set, unless given."),
+]
 Limit: TypeAlias = Annotated[int, typer.Option(min=1, max=4096, help="Most candidates a face.")]
 
 CollectionId: TypeAlias = Annotated[

@@ -9,6 +9,7 @@ import typer
 
 from custodes.cli.arguments import CollectionId, Json
 from custodes.cli.output import console, installation, print_json, print_table
+from custodes.cli.who import who
 
 if TYPE_CHECKING:
     from custodes.gallery import Collection
@@ -34,7 +35,8 @@ def _told(collection: Collection) -> dict[str, object]:
 def create(collection_id: CollectionId, as_json: Json = False) -> None:
     """Make a collection, pinned to the current model pack."""
     with installation(make=True) as app:
-        made = _told(app.collections.create(collection_id, {}))
+        caller = who(app)
+        made = _told(app.collections.create(caller, collection_id, {}))
     print_json(made) if as_json else console.print(f"{collection_id} is made.", highlight=False)
 
 
@@ -43,9 +45,10 @@ def list_collections(as_json: Json = False) -> None:
     """List the collections."""
     rows: list[dict[str, object]] = []
     with installation() as app:
+        caller = who(app)
         position: int | None = 0
         while position is not None:
-            page, position = app.collections.list(after=position, limit=_PAGE)
+            page, position = app.collections.list(caller, after=position, limit=_PAGE)
             rows += [_told(c) for c in page]
     if as_json:
         print_json(rows)
@@ -57,7 +60,8 @@ def list_collections(as_json: Json = False) -> None:
 def describe(collection_id: CollectionId, as_json: Json = False) -> None:
     """Say what a collection holds."""
     with installation() as app:
-        told = _told(app.collections.describe(collection_id))
+        caller = who(app)
+        told = _told(app.collections.describe(caller, collection_id))
     print_json(told) if as_json else print_table(("", ""), told.items())
 
 
@@ -69,9 +73,10 @@ def delete(
 ) -> None:
     """Delete a collection with everything in it, from the disk too."""
     with installation() as app:
-        count = app.collections.describe(collection_id).face_count
+        caller = who(app)
+        count = app.collections.describe(caller, collection_id).face_count
         if not yes:
             typer.confirm(f"Delete {collection_id} with {count} faces?", abort=True, err=True)
-        app.collections.delete(collection_id)
+        app.collections.delete(caller, collection_id)
     told = {"collection_id": collection_id, "deleted_faces": count}
     print_json(told) if as_json else console.print(f"{collection_id} is deleted.", highlight=False)

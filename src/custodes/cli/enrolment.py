@@ -16,11 +16,13 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from custodes.cli.arguments import MAX_LABEL, UNTOLD, InCollection, Json, Quality
 from custodes.cli.output import console, installation, print_json, print_table, warn
+from custodes.cli.who import Provenance, who
 from custodes.domain import QualityFilter
 from custodes.errors import Conflict, CustodesError, NotFound
 
 if TYPE_CHECKING:
     from custodes.app import App
+    from custodes.governance import Caller
 
 __all__ = ["add_to", "label_of"]
 
@@ -57,7 +59,7 @@ def label_of(path: PurePath) -> str:
     return f"{label[: MAX_LABEL - _MARK - 1]}-{mark}"
 
 
-def _index_one(app: App, collection: str, folder: Path, path: Path, quality: QualityFilter) -> _Outcome:
+def _index_one(app: App, caller: Caller, collection: str, folder: Path, path: Path, quality: QualityFilter) -> _Outcome:
     from custodes.operations.photos import read_bytes  # here, so that --help doesn't wait for models
 
     label = label_of(path.relative_to(folder))
@@ -65,7 +67,7 @@ def _index_one(app: App, collection: str, folder: Path, path: Path, quality: Qua
         data = read_bytes(path, app.config.limits)
         if app.faces.is_indexed(collection, data, label):
             return _Outcome(path, skipped=True)
-        done = app.faces.index(collection, data, external_image_id=label, quality=quality)
+        done = app.faces.index(caller, collection, data, external_image_id=label, quality=quality)
     except CustodesError as error:
         return _Outcome(path, failed=error.message)
     if done.enrolled:
@@ -75,14 +77,14 @@ def _index_one(app: App, collection: str, folder: Path, path: Path, quality: Qua
 
 
 def _outcomes(
-    app: App, collection: str, folder: Path, paths: Sequence[Path], quality: QualityFilter
+    app: App, caller: Caller, collection: str, folder: Path, paths: Sequence[Path], quality: QualityFilter
 ) -> Iterator[_Outcome]:
     """Index files on all cores, with a few waiting, so that an interruption loses little."""
     workers = app.config.server.workers or os.cpu_count() or 1
     with ThreadPoolExecutor(workers) as pool:
         running: set[Future[_Outcome]] = set()
         for path in paths:
-            running.add(pool.submit(_index_one, app, collection, folder, path, quality))
+            running.add(pool.submit(_index_one, app, caller, collection, folder, path, quality))
             if len(running) >= 4 * workers:
                 done, running = wait(running, return_when=FIRST_COMPLETED)
                 yield from (f.result() for f in done)
@@ -93,6 +95,7 @@ def index(
     folder: Annotated[Path, typer.Argument(help="A folder of photos; subfolders too.", show_default=False)],
     collection: InCollection,
     quality: Quality = QualityFilter.AUTO,
+    provenance: Provenance = None,
     as_json: Json = False,
 ) -> None:
     """Enrol the faces of all photos of a folder; a second run goes on where the first ended."""
@@ -100,8 +103,9 @@ def index(
         raise NotFound(f"{folder} is no folder.")
     paths = sorted(p for p in folder.rglob("*") if p.suffix.lower() in _SUFFIXES and p.is_file())
     with installation(make=True) as app:
+        caller = who(app, provenance=provenance)
         try:
-            app.collections.create(collection, {})
+            app.collections.create(caller, collection, {})
             warn(f"Collection {collection} is new.")
         except Conflict:
             pass  # it is there already
@@ -109,7 +113,7 @@ def index(
         columns = (TextColumn("Indexing"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
         with Progress(*columns, console=console, disable=as_json) as progress:
             task = progress.add_task("", total=len(paths))
-            for outcome in _outcomes(app, collection, folder, paths, quality):
+            for outcome in _outcomes(app, caller, collection, folder, paths, quality):
                 results.append(outcome)
                 progress.advance(task)
     failed = [

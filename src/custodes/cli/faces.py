@@ -9,6 +9,7 @@ import typer
 
 from custodes.cli.arguments import CollectionId, FaceIds, Json
 from custodes.cli.output import console, installation, print_json, print_table, warn
+from custodes.cli.who import who
 
 __all__ = ["program"]
 
@@ -25,9 +26,10 @@ def list_faces(
     """List the faces of a collection."""
     rows: list[dict[str, object]] = []
     with installation() as app:
+        caller = who(app)
         position: int | None = 0
         while position is not None:
-            _, page, position = app.faces.list(collection, after=position, limit=_PAGE, user=user, ids=None)
+            _, page, position = app.faces.list(caller, collection, after=position, limit=_PAGE, user=user, ids=None)
             rows += [
                 {
                     "face_id": r.reference_id,
@@ -47,7 +49,8 @@ def list_faces(
 def delete(collection: CollectionId, faces: FaceIds, as_json: Json = False) -> None:
     """Delete faces, from the disk too; those of a user have to be disassociated first. Status 1 if one is left."""
     with installation() as app:
-        done = app.faces.delete(collection, faces)
+        caller = who(app)
+        done = app.faces.delete(caller, collection, faces)
     failed = [{"face_id": i, "reason": "not in the collection"} for i in done.unknown]
     failed += [{"face_id": i, "reason": f"of user {user}"} for i, user in done.tied]
     if as_json:

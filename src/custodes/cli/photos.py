@@ -7,9 +7,20 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from custodes.cli.arguments import MATCH_THRESHOLD, Draw, InCollection, Json, Limit, Photo, Quality, Threshold
+from custodes.cli.arguments import (
+    MATCH_THRESHOLD,
+    Draw,
+    InCollection,
+    Json,
+    LeastThreshold,
+    Limit,
+    Photo,
+    Quality,
+    Threshold,
+)
 from custodes.cli.output import configuration, console, installation, print_json, print_table, warn
 from custodes.cli.told import box_json, box_words, candidate_json, face_json, looks
+from custodes.cli.who import who
 from custodes.domain import AttributeSet, QualityFilter
 
 if TYPE_CHECKING:
@@ -105,7 +116,7 @@ def search(
     photo: Photo,
     collection: InCollection,
     limit: Limit = 10,
-    threshold: Threshold = MATCH_THRESHOLD,
+    threshold: LeastThreshold = None,
     every: Annotated[bool, typer.Option("--all", help="Search for every face, not only the largest.")] = False,
     quality: Quality = QualityFilter.NONE,
     picture: Draw = None,
@@ -117,7 +128,7 @@ def search(
 
         data = read_bytes(photo, app.config.limits)
         ask = app.faces.search_each if every else app.faces.search_by_image
-        found = ask(collection, data, limit=limit, threshold=threshold, quality=quality)
+        found = ask(who(app), collection, data, limit=limit, threshold=threshold, quality=quality)
         searches = found if isinstance(found, tuple) else (found,)
         if not every and searches[0].faces > 1:
             warn(f"{photo.name} shows {searches[0].faces} faces; the largest is searched for. --all searches for each.")

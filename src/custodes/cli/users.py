@@ -8,8 +8,9 @@ from typing import Annotated
 
 import typer
 
-from custodes.cli.arguments import MATCH_THRESHOLD, CollectionId, FaceIds, Json, Limit, Threshold, UserId
+from custodes.cli.arguments import CollectionId, FaceIds, Json, LeastThreshold, Limit, Threshold, UserId
 from custodes.cli.output import console, installation, print_json, print_table, warn
+from custodes.cli.who import who
 from custodes.domain import QualityFilter
 from custodes.errors import Invalid
 
@@ -26,7 +27,8 @@ _Failed = list[dict[str, str]]
 def create(collection: CollectionId, user: UserId, as_json: Json = False) -> None:
     """Make a user without faces."""
     with installation() as app:
-        app.subjects.create(collection, user, None)
+        caller = who(app)
+        app.subjects.create(caller, collection, user, None)
     print_json({"user_id": user, "status": "CREATED"}) if as_json else console.print(f"{user} is made.", markup=False)
 
 
@@ -35,9 +37,10 @@ def list_users(collection: CollectionId, as_json: Json = False) -> None:
     """List the users of a collection."""
     rows: list[dict[str, object]] = []
     with installation() as app:
+        caller = who(app)
         position: int | None = 0
         while position is not None:
-            page, position = app.subjects.list(collection, after=position, limit=_PAGE)
+            page, position = app.subjects.list(caller, collection, after=position, limit=_PAGE)
             rows += [
                 {
                     "user_id": s.subject_id,
@@ -56,7 +59,8 @@ def list_users(collection: CollectionId, as_json: Json = False) -> None:
 def delete(collection: CollectionId, user: UserId, as_json: Json = False) -> None:
     """Delete a user; the faces stay in the collection."""
     with installation() as app:
-        app.subjects.delete(collection, user, None)
+        caller = who(app)
+        app.subjects.delete(caller, collection, user, None)
     print_json({"user_id": user, "deleted": True}) if as_json else console.print(f"{user} is deleted.", markup=False)
 
 
@@ -70,7 +74,8 @@ def associate(
 ) -> None:
     """Give faces to a user; from the second on each must be alike to those before. Status 1 if one is refused."""
     with installation() as app:
-        done = app.subjects.associate(collection, user, faces, threshold=threshold, once=None)
+        caller = who(app)
+        done = app.subjects.associate(caller, collection, user, faces, threshold=threshold, once=None)
     failed = _failed(done.unknown, done.elsewhere)
     failed += [{"face_id": i, "reason": f"only {s:.1f} % alike to the user"} for i, s in done.unlike]
     failed += [{"face_id": i, "reason": "the user is full"} for i in done.surplus]
@@ -81,7 +86,8 @@ def associate(
 def disassociate(collection: CollectionId, user: UserId, faces: FaceIds, as_json: Json = False) -> None:
     """Take faces from a user; they stay in the collection. Status 1 if one isn't the user's."""
     with installation() as app:
-        done = app.subjects.disassociate(collection, user, faces, None)
+        caller = who(app)
+        done = app.subjects.disassociate(caller, collection, user, faces, None)
     failed = _failed(done.unknown, done.elsewhere)
     _tell("disassociated", user, done.disassociated, failed, done.status.value, as_json=as_json)
 
@@ -110,19 +116,20 @@ def search(
     face: Annotated[str | None, typer.Option("--face", help="By a face of the collection.")] = None,
     user: Annotated[str | None, typer.Option("--user", help="By a user of the collection, who is left out.")] = None,
     limit: Limit = 10,
-    threshold: Threshold = MATCH_THRESHOLD,
+    threshold: LeastThreshold = None,
     as_json: Json = False,
 ) -> None:
     """Search the users of a collection. The answer is a list of candidates, never an identity."""
     if sum(by is not None for by in (photo, face, user)) != 1:
         raise Invalid("A search is by --photo, by --face or by --user; one of them.")
     with installation() as app:
+        caller = who(app)
         if photo is not None:
             from custodes.operations.photos import no_face, read_bytes  # here, so that --help doesn't wait for models
 
             data = read_bytes(photo, app.config.limits)
             by_image = app.subjects.search_by_image(
-                collection, data, limit=limit, threshold=threshold, quality=QualityFilter.NONE
+                caller, collection, data, limit=limit, threshold=threshold, quality=QualityFilter.NONE
             )
             if by_image.probe is None:
                 raise no_face("photo")
@@ -130,10 +137,12 @@ def search(
                 warn(f"{photo.name} shows {1 + len(by_image.unsearched)} faces; the largest is searched for.")
             found = by_image.candidates
         elif face is not None:
-            found = app.subjects.search_by_face(collection, face, limit=limit, threshold=threshold).candidates
+            found = app.subjects.search_by_face(caller, collection, face, limit=limit, threshold=threshold).candidates
         else:
             assert user is not None
-            found = app.subjects.search_by_subject(collection, user, limit=limit, threshold=threshold).candidates
+            found = app.subjects.search_by_subject(
+                caller, collection, user, limit=limit, threshold=threshold
+            ).candidates
     if as_json:
         rows = [
             {

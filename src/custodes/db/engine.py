@@ -45,7 +45,7 @@ metadata = sa.MetaData(
 ERASED = {"erased": True}
 """A table's ``info`` if what is deleted of it must leave the files."""
 
-HEAD = "0001"
+HEAD = "0003"
 """The schema's version that this code works with: the last of ``migrations/versions``."""
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
@@ -176,6 +176,13 @@ class _Queue:
         self.release()
 
 
+class _Mine(threading.local):
+    """The open transaction of this thread, and whether a scrub is to follow it."""
+
+    connection: sa.Connection | None = None
+    scrub: bool = False
+
+
 def hold(connection: sa.Connection, name: str) -> None:
     """Keep others from holding the same name until the transaction ends; SQLite's one writer always does."""
     if connection.dialect.name == "postgresql":
@@ -218,6 +225,7 @@ class Database:
         if self.sqlite:
             event.listen(self.engine, "connect", _prepare_sqlite)
         self._writers = _Queue()
+        self._mine = _Mine()
         self._scrubs = threading.Lock()
         self._counting = threading.Lock()
         self._asked = 0  # scrubs that were asked for ...
@@ -231,24 +239,45 @@ class Database:
     def transaction(self) -> Iterator[sa.Connection]:
         """Open a transaction that may write; it commits at the end and rolls back on an exception.
 
+        Within another one of the same thread it is part of that: an act and its entry in the ledger commit together.
+        A scrub that is asked for meanwhile follows the commit.
+
         Raises:
             Unavailable: if the database can't be reached or stays locked.
             IntegrityError: if its file is damaged.
         """
-        with self._turn(), self._connect() as connection:
-            if self.sqlite:
-                connection.exec_driver_sql("BEGIN IMMEDIATE")
-            yield connection
-            connection.commit()
+        if self._mine.connection is not None:
+            yield self._mine.connection
+            return
+        try:
+            with self._turn(), self._connect() as connection:
+                if self.sqlite:
+                    connection.exec_driver_sql("BEGIN IMMEDIATE")
+                self._mine.connection = connection
+                yield connection
+                connection.commit()
+        except BaseException:
+            self._mine.scrub = False  # nothing was deleted
+            raise
+        finally:
+            self._mine.connection = None
+        if self._mine.scrub:
+            self._mine.scrub = False
+            self.scrub()
 
     @contextmanager
     def read(self) -> Iterator[sa.Connection]:
         """Open a transaction that only reads, sees one state of the database throughout, and is rolled back.
 
+        Within :meth:`transaction` of the same thread it reads what that has written.
+
         Raises:
             Unavailable: if the database can't be reached.
             IntegrityError: if its file is damaged.
         """
+        if self._mine.connection is not None:
+            yield self._mine.connection
+            return
         with self._connect() as connection:
             if self.sqlite:
                 connection.exec_driver_sql("BEGIN")
@@ -309,8 +338,9 @@ class Database:
         autovacuum, does it.
 
         Args:
-            full: write the tables anew first, so that nothing is left in the free space of their pages. Nobody writes
-                meanwhile, on PostgreSQL nobody reads the table at hand either; SQLite takes as much memory as its file.
+            full: (outside of transactions only) write the tables anew first, so that nothing is left in the free space
+                of their pages. Nobody writes meanwhile, on PostgreSQL nobody reads the table at hand either; SQLite
+                takes as much memory as its file.
 
         Returns:
             Whether it is done.
@@ -318,6 +348,9 @@ class Database:
         Raises:
             Unavailable: only if ``full``: if the database can't be reached, or others don't let go of it.
         """
+        if self._mine.connection is not None:
+            self._mine.scrub = True  # when it has committed
+            return False
         if full:
             self._rewrite()
         with self._counting:

@@ -27,7 +27,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from custodes.db.engine import Database, hold, metadata
 from custodes.errors import IntegrityError, Invalid, Unavailable
 
-__all__ = ["Sealed", "Vault", "master_key"]
+__all__ = ["Sealed", "Vault", "master_key", "read_key_file"]
 
 _KEY = 32
 _NONCE = 12
@@ -68,18 +68,7 @@ class Vault:
             Invalid: if the file holds anything but 64 hexadecimal digits.
             Unavailable: if it can't be read or made.
         """
-        try:
-            if not path.exists():
-                _make_key_file(path)
-            text = path.read_text(encoding="ascii")
-        except OSError as e:
-            raise Unavailable(f"The master key file can't be read or made: {e.strerror}.") from e
-        except UnicodeDecodeError:
-            text = ""
-        try:
-            return cls(bytes.fromhex(text.strip()))
-        except (ValueError, Invalid) as e:
-            raise Invalid(f"The master key file must hold {2 * _KEY} hexadecimal digits.") from e
+        return cls(read_key_file(path, "master key"))
 
     @classmethod
     def for_database(cls, database: Database, path: Path) -> Vault:
@@ -128,6 +117,34 @@ class Vault:
             return AESGCM(key).decrypt(_ZERO, ciphertext, owner)
         except (InvalidTag, ValueError) as e:
             raise IntegrityError("A sealed value doesn't open: it was changed, or the master key is another.") from e
+
+
+def read_key_file(path: Path, what: str) -> bytes:
+    """Read a 32-byte key from a file, which is made with a random key, readable by its owner alone, if absent.
+
+    Args:
+        path: the file.
+        what: what messages call the key.
+
+    Raises:
+        Invalid: if the file holds anything but 64 hexadecimal digits.
+        Unavailable: if it can't be read or made.
+    """
+    try:
+        if not path.exists():
+            _make_key_file(path)
+        text = path.read_text(encoding="ascii")
+    except OSError as e:
+        raise Unavailable(f"The {what} file can't be read or made: {e.strerror}.") from e
+    except UnicodeDecodeError:
+        text = ""
+    try:
+        key = bytes.fromhex(text.strip())
+    except ValueError:
+        key = b""
+    if len(key) != _KEY:
+        raise Invalid(f"The {what} file must hold {2 * _KEY} hexadecimal digits.")
+    return key
 
 
 def _make_key_file(path: Path) -> None:

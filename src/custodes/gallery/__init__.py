@@ -6,6 +6,7 @@ from __future__ import annotations
 from custodes.gallery.cache import IndexCache
 from custodes.gallery.collections import Collections
 from custodes.gallery.references import Deletion, NewReference, References
+from custodes.gallery.retention import Due, Held, Retention
 from custodes.gallery.rows import Collection
 from custodes.gallery.subjects import Association, Disassociation, Subjects
 from custodes.gallery.tokens import Once
@@ -16,9 +17,12 @@ __all__ = [
     "Collections",
     "Deletion",
     "Disassociation",
+    "Due",
+    "Held",
     "IndexCache",
     "NewReference",
     "Once",
     "References",
+    "Retention",
     "Subjects",
 ]

@@ -4,12 +4,13 @@
 from __future__ import annotations
 
 import time
+import uuid
 from collections.abc import Callable, Iterable, Mapping
 
 import sqlalchemy as sa
 
 from custodes.db import Database
-from custodes.errors import Code, Conflict
+from custodes.errors import Code, Conflict, NotFound
 from custodes.gallery.rows import Collection, find_collection, lock_collection, to_collection
 from custodes.gallery.schema import collections, references, removals, request_tokens, subjects, tags
 
@@ -26,9 +27,27 @@ class Collections:
         self._clock = clock
 
     def create(
-        self, name: str, *, pack: str, pack_version: str, dimension: int, labels: Mapping[str, str]
+        self,
+        name: str,
+        *,
+        pack: str,
+        pack_version: str,
+        dimension: int,
+        labels: Mapping[str, str],
+        uid: str = "",
+        owner: str = "local",
+        purpose: str = "photo-library",
+        public_space: bool = False,
+        retention_days: int | None = None,
     ) -> Collection:
         """Create a collection pinned to a model pack.
+
+        Args:
+            name: unique among all.
+            pack, pack_version, dimension: whose templates it holds.
+            labels: tags.
+            uid: its random id; one is made if it is empty.
+            owner, purpose, public_space, retention_days: see :class:`Collection`.
 
         Raises:
             Conflict: if the name is taken, or there are more than 200 tags.
@@ -47,6 +66,11 @@ class Collections:
                         pruned=0,
                         face_count=0,
                         subject_count=0,
+                        uid=uid or uuid.uuid4().hex,
+                        owner=owner,
+                        purpose=purpose,
+                        public_space=public_space,
+                        retention_days=retention_days,
                     )
                     .returning(collections)
                 ).one()
@@ -65,10 +89,16 @@ class Collections:
         with self._db.read() as c:
             return find_collection(c, name)
 
-    def list(self, *, after: int, limit: int) -> tuple[tuple[Collection, ...], int | None]:
-        """Read a page of collections in the order of creation, and the position to go on from (None at the end)."""
+    def list(self, *, after: int, limit: int, owner: str | None = None) -> tuple[tuple[Collection, ...], int | None]:
+        """Read a page of an owner's collections, or of all, in the order of creation.
+
+        Returns:
+            The collections, and the position to go on from (None at the end).
+        """
         with self._db.read() as c:
             query = sa.select(collections).where(collections.c.id > after).order_by(collections.c.id)
+            if owner is not None:
+                query = query.where(collections.c.owner == owner)
             rows = c.execute(query.limit(limit + 1)).all()
         return tuple(to_collection(r) for r in rows[:limit]), rows[limit - 1].id if len(rows) > limit else None
 
@@ -85,6 +115,29 @@ class Collections:
             c.execute(sa.delete(collections).where(collections.c.id == collection.row))
         self._db.scrub()
         return collection
+
+    def find(self, uid: str) -> Collection:
+        """Read the collection of a random id.
+
+        Raises:
+            NotFound: if there is none.
+        """
+        with self._db.read() as c:
+            row = c.execute(sa.select(collections).where(collections.c.uid == uid)).one_or_none()
+        if row is None:
+            raise NotFound("There is no such collection any more.", code=Code.COLLECTION_MISSING)
+        return to_collection(row)
+
+    def retain(self, name: str, days: int | None) -> Collection:
+        """Change how long a collection's references are kept; None means without an end.
+
+        Raises:
+            NotFound: if there is no such collection.
+        """
+        with self._db.transaction() as c:
+            collection = lock_collection(c, name)
+            changed = sa.update(collections).where(collections.c.id == collection.row).values(retention_days=days)
+            return to_collection(c.execute(changed.returning(collections)).one())
 
     def tags(self, name: str) -> dict[str, str]:
         """Read a collection's tags.

@@ -103,6 +103,8 @@ class References:
         image_id: bytes,
         external_image_id: str | None,
         image_size: ImageSize,
+        provenance: str | None = None,
+        consent: str | None = None,
     ) -> tuple[Reference, ...]:
         """Store the faces of one image, all or none, and return their references in the same order.
 
@@ -114,6 +116,7 @@ class References:
             image_id: 16 bytes that stand for the image's content.
             external_image_id: the caller's label of the image.
             image_size: frame of the boxes.
+            provenance, consent: where the image comes from, and the id of the consent that it is enrolled on.
 
         Raises:
             NotFound: if there is no such collection.
@@ -129,6 +132,7 @@ class References:
                 twin = next((r for r in known if _overlap(r.box, face.box) > _SAME_FACE), None)
                 if twin is None:
                     row = self._new_row(collection, face, image_id, external_image_id, image_size)
+                    row |= {"provenance": provenance, "consent": consent}
                     rows.append(row)
                     twin = to_reference(row, collection.pack_version, None)
                 result.append(twin)
@@ -187,6 +191,7 @@ class References:
             "change": collection.change,
             "template": sealed.ciphertext,
             "template_key": sealed.wrapped_key,
+            "enrolled_at": self._clock(),
         }
 
     @staticmethod

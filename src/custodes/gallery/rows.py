@@ -53,6 +53,10 @@ class Collection:
         row: its number in the database; a collection that is deleted and made again has another.
         change: number of the last change to it (see ``gallery.schema``).
         pruned: an index older than this change has to be built anew.
+        uid: random id that tells nothing, by which rules and ledger know the collection.
+        owner, purpose: whose it is and for what, as ids of governance.
+        public_space: whether it is watched for in places that the public may enter.
+        retention_days: how long references are kept, or None without an end.
     """
 
     row: int
@@ -65,6 +69,11 @@ class Collection:
     pruned: int
     face_count: int
     subject_count: int
+    uid: str
+    owner: str
+    purpose: str
+    public_space: bool
+    retention_days: int | None
 
 
 def to_collection(row: AnyRow) -> Collection:
@@ -80,6 +89,11 @@ def to_collection(row: AnyRow) -> Collection:
         pruned=row.pruned,
         face_count=row.face_count,
         subject_count=row.subject_count,
+        uid=row.uid,
+        owner=row.owner,
+        purpose=row.purpose,
+        public_space=bool(row.public_space),
+        retention_days=row.retention_days,
     )
 
 

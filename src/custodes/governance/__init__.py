@@ -1,10 +1,92 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who may do what: access keys and the principals behind them, and requests that came before."""
+"""Who may do what, for what purpose, under which rules: :meth:`Authoriser.authorise` decides."""
 
 from __future__ import annotations
 
+from custodes.governance.authorise import EXIGENCY_LASTS, Ask, Authoriser, Held, Permit, Refused
+from custodes.governance.grounds import Grounds
 from custodes.governance.keys import Keys
-from custodes.governance.model import AccessKey, Principal
+from custodes.governance.model import (
+    LOCAL,
+    OPERATOR,
+    AccessKey,
+    Alarm,
+    AlarmKind,
+    Authority,
+    Caller,
+    Case,
+    Consent,
+    ConsentKind,
+    Easing,
+    EasingKind,
+    Exigency,
+    Organisation,
+    Principal,
+    Provenance,
+    Stop,
+    StopScope,
+    Training,
+    new_id,
+)
+from custodes.governance.people import People
+from custodes.governance.registry import Registry, State
 from custodes.governance.replay import Replays
+from custodes.governance.request import (
+    Act,
+    Action,
+    AuthorityKind,
+    OrgClass,
+    Purpose,
+    Request,
+    ResultFacts,
+    Role,
+    Use,
+)
+from custodes.governance.restraints import Restraints
+from custodes.governance.watch import Watch
 
-__all__ = ["AccessKey", "Keys", "Principal", "Replays"]
+__all__ = [
+    "EXIGENCY_LASTS",
+    "LOCAL",
+    "OPERATOR",
+    "AccessKey",
+    "Act",
+    "Action",
+    "Alarm",
+    "AlarmKind",
+    "Ask",
+    "Authoriser",
+    "Authority",
+    "AuthorityKind",
+    "Caller",
+    "Case",
+    "Consent",
+    "ConsentKind",
+    "Easing",
+    "EasingKind",
+    "Exigency",
+    "Grounds",
+    "Held",
+    "Keys",
+    "OrgClass",
+    "Organisation",
+    "People",
+    "Permit",
+    "Principal",
+    "Provenance",
+    "Purpose",
+    "Refused",
+    "Registry",
+    "Replays",
+    "Request",
+    "Restraints",
+    "ResultFacts",
+    "Role",
+    "State",
+    "Stop",
+    "StopScope",
+    "Training",
+    "Use",
+    "Watch",
+    "new_id",
+]

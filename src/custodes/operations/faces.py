@@ -6,11 +6,15 @@ What comes out of a search is a list of candidates, however alike the first of t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+
+import orjson
 
 from custodes.config import Limits
 from custodes.domain import (
+    AttributeName,
     AttributeSet,
     Candidate,
     Face,
@@ -19,11 +23,14 @@ from custodes.domain import (
     QualityReason,
     Reference,
 )
-from custodes.gallery import Collections, Deletion, NewReference, References
+from custodes.gallery import Collection, Collections, Deletion, NewReference, References
+from custodes.governance import Action, Caller
 from custodes.operations.engines import Engines
+from custodes.operations.erasure import Eraser, owner_of
+from custodes.operations.guard import Guard, Part, Using
 from custodes.operations.images import Images, ImageSource
 from custodes.operations.photos import Comparison, Detection, PhotoOperations, Skipped, no_face, passing
-from custodes.operations.scores import least_cosine, score
+from custodes.operations.scores import MATCH_THRESHOLD, least_cosine, score
 from custodes.vision.engine import Engine
 from custodes.vision.image import Image
 
@@ -62,10 +69,11 @@ class ImageSearch:
 
 @dataclass(frozen=True, slots=True)
 class _Probes:
-    """The faces of an image that are good enough, the largest first, and the engine that makes their templates."""
+    """The good enough faces of an image as it came, the largest first, and the engine for their templates."""
 
     engine: Engine
     pack_version: str
+    data: bytes
     size: ImageSize
     count: int
     good: tuple[Face, ...]
@@ -75,58 +83,83 @@ class FaceOperations:
     """Use cases around faces.
 
     Args:
+        guard: authorises and records.
         engines, collections, references, images: what they work on.
+        eraser: lets the ledger's openings go with what they are about.
         limits: how many faces are looked at.
+        switched_on: attributes that can be asked for here.
     """
 
     def __init__(
         self,
+        guard: Guard,
         engines: Engines,
         collections: Collections,
         references: References,
         images: Images,
+        eraser: Eraser,
         limits: Limits,
+        switched_on: frozenset[AttributeName] = frozenset(AttributeName),
     ) -> None:
+        self._guard = guard
+        self._eraser = eraser
+        self._switched_on = switched_on
         self._engines = engines
         self._collections = collections
         self._references = references
         self._images = images
         self._limits = limits
 
-    def detect(self, source: ImageSource, attributes: AttributeSet | None = None) -> Detection:
+    def detect(self, caller: Caller, source: ImageSource, attributes: AttributeSet | None = None) -> Detection:
         """Find the faces of an image.
 
         Raises:
+            Denied: if a rule forbids it.
             Invalid: if the image can't be read.
         """
-        engine = self._engines.default
-        return PhotoOperations(engine, self._limits).detect(self._images.decode(engine, source), attributes)
+        with self._guard.using(caller, Action.DETECT, attributes=self._asked(attributes)) as using:
+            engine = self._engines.default
+            found = PhotoOperations(engine, self._limits).detect(self._images.decode(engine, source), attributes)
+            using.part.note(faces=len(found.faces), model=engine.pack.manifest.version)
+            return found
 
     def compare(
         self,
+        caller: Caller,
         source: ImageSource,
         target: ImageSource,
         *,
-        threshold: float,
+        threshold: float | None,
         quality: QualityFilter = QualityFilter.NONE,
     ) -> Comparison:
         """Compare the largest face of one image with all of another.
 
         Args:
+            caller: who asks.
             source, target: the images.
-            threshold: least similarity, 0..100.
+            threshold: least similarity, 0..100; None takes the default, or the floor that the rules set.
             quality: faces below are passed over.
 
         Raises:
+            Denied: if a rule forbids it.
             Invalid: if an image can't be read, or shows no face that is good enough (code ``no-face``).
         """
-        engine = self._engines.default
-        left = self._images.decode(engine, source)
-        right = self._images.decode(engine, target)
-        return PhotoOperations(engine, self._limits).compare(left, right, threshold=threshold, quality=quality)
+        guarded = self._guard.using(caller, Action.COMPARE, threshold=threshold, default=MATCH_THRESHOLD)
+        with guarded as using:
+            engine = self._engines.default
+            left, right = self._images.read(source), self._images.read(target)
+            found = PhotoOperations(engine, self._limits).compare(
+                engine.decode(left), engine.decode(right), threshold=using.threshold, quality=quality
+            )
+            using.part.note(matches=len(found.matches), faces=len(found.matches) + len(found.unmatched))
+            using.part.note(model=engine.pack.manifest.version)
+            using.part.commit("source", self._images.digest(left))
+            using.part.commit("target", self._images.digest(right))
+            return found
 
     def index(
         self,
+        caller: Caller,
         name: str,
         source: ImageSource,
         *,
@@ -138,6 +171,7 @@ class FaceOperations:
         """Enrol the faces of an image; the image itself is not kept.
 
         Args:
+            caller: who asks.
             name: the collection.
             source: the image.
             external_image_id: the caller's label of the image.
@@ -147,116 +181,223 @@ class FaceOperations:
 
         Raises:
             NotFound: if there is no such collection.
+            Denied: if a rule forbids it.
             Invalid: if the image can't be read.
             Conflict: if the collection is full.
         """
         collection = self._collections.get(name)
-        engine = self._engines.of(collection.pack)
-        data = self._images.read(source)
-        image = engine.decode(data)
-        found = engine.detect(image, attributes=attributes or False, max_faces=self._limits.faces)
-        good, skipped = passing(engine, found, quality)
-        most = len(good) if max_faces is None else max_faces
-        surplus = tuple(Skipped(f, (QualityReason.EXCEEDS_MAX_FACES,)) for f in good[most:])
-        chosen = good[:most]
-        references = self._references.enrol(
-            name,
-            [NewReference(f.box, f.confidence, t) for f, t in zip(chosen, engine.embed(chosen), strict=True)],
-            image_id=self._images.identify(data),
-            external_image_id=external_image_id,
-            image_size=image.size,
-        )
-        return Indexed(
-            image.size, collection.pack_version, tuple(zip(references, chosen, strict=True)), surplus + skipped
-        )
+        asked = self._asked(attributes)
+        guarded = self._guard.using(caller, Action.ENROL, collection, attributes=asked, label=external_image_id)
+        with guarded as using:
+            engine = self._engines.of(collection.pack)
+            data = self._images.read(source)
+            image = engine.decode(data)
+            found = engine.detect(image, attributes=attributes or False, max_faces=self._limits.faces)
+            good, skipped = passing(engine, found, quality)
+            most = len(good) if max_faces is None else max_faces
+            surplus = tuple(Skipped(f, (QualityReason.EXCEEDS_MAX_FACES,)) for f in good[most:])
+            chosen = good[:most]
+            templates = engine.embed(chosen)
+            with using.committing():
+                references = self._references.enrol(
+                    name,
+                    [NewReference(f.box, f.confidence, t) for f, t in zip(chosen, templates, strict=True)],
+                    image_id=self._images.identify(data),
+                    external_image_id=external_image_id,
+                    image_size=image.size,
+                    provenance=caller.provenance,
+                    consent=using.consent,
+                )
+                self._tell_enrolled(using, references, collection.pack_version, data)
+            return Indexed(
+                image.size, collection.pack_version, tuple(zip(references, chosen, strict=True)), surplus + skipped
+            )
+
+    def _tell_enrolled(self, using: Using, references: Sequence[Reference], version: str, data: bytes) -> None:
+        part = using.part
+        part.note(enrolled=len(references), model=version, provenance=using.caller.provenance, consent=using.consent)
+        for number, reference in enumerate(references):
+            owner = owner_of(reference.reference_id)
+            part.commit(f"reference.{number}", reference.reference_id.encode(), owner)
+            part.mentions.append(owner)
+        if references:  # an opening of the image is about whom it shows first
+            part.commit("image", self._images.digest(data), owner_of(references[0].reference_id))
+
+    def _asked(self, attributes: AttributeSet | None) -> frozenset[str]:
+        """Return the attributes that are asked for and switched on, as the rules name them."""
+        names = attributes.names & self._switched_on if attributes else frozenset()
+        return frozenset(n.value.lower().replace("_", "-") for n in names)
 
     def list(
-        self, name: str, *, after: int, limit: int, user: str | None, ids: Sequence[str] | None
+        self, caller: Caller, name: str, *, after: int, limit: int, user: str | None, ids: Sequence[str] | None
     ) -> tuple[str, tuple[Reference, ...], int | None]:
         """Read a page of references: the collection's pack version, the references, and where to go on.
 
         Raises:
             NotFound: if there is no such collection or user.
+            Denied: if a rule forbids it.
         """
-        version = self._collections.get(name).pack_version
-        page, position = self._references.list(name, after=after, limit=limit, subject_id=user, reference_ids=ids)
-        return version, page, position
+        collection = self._collections.get(name)
+        with self._guard.using(caller, Action.LIST_REFERENCES, collection) as using:
+            page, position = self._references.list(name, after=after, limit=limit, subject_id=user, reference_ids=ids)
+            using.part.note(listed=len(page))
+            return collection.pack_version, page, position
 
-    def delete(self, name: str, ids: Sequence[str]) -> Deletion:
-        """Delete references.
+    def delete(self, caller: Caller, name: str, ids: Sequence[str]) -> Deletion:
+        """Delete references; what the ledger's openings tell of them is destroyed with them.
 
         Raises:
             NotFound: if there is no such collection.
+            Denied: if a rule forbids it.
         """
-        return self._references.delete(name, ids)
+        collection = self._collections.get(name)
+        with self._guard.using(caller, Action.DELETE_REFERENCES, collection) as using:
+            with using.committing() as c:
+                done = self._references.delete(name, ids)
+                self._eraser.forget(c, done.deleted)
+                using.part.note(erased=len(done.deleted))
+                for number, reference_id in enumerate(done.deleted):
+                    using.part.commit(f"reference.{number}", reference_id.encode())
+            return done
 
-    def search(self, name: str, reference_id: str, *, limit: int, threshold: float) -> FaceSearch:
+    def search(
+        self, caller: Caller, name: str, reference_id: str, *, limit: int, threshold: float | None
+    ) -> FaceSearch:
         """Find references that are alike to one of the collection; that one is left out.
 
         Raises:
             NotFound: if there is no such collection, or no such reference in it.
+            Denied: if a rule forbids it.
         """
-        found = self._references.search_like(
-            name,
-            reference_id,
-            limit=limit,
-            threshold=lambda pack: least_cosine(self._engines.of(pack).pack, threshold),
+        collection = self._collections.get(name)
+        guarded = self._guard.using(
+            caller,
+            Action.SEARCH_REFERENCES,
+            collection,
+            threshold=threshold,
+            default=MATCH_THRESHOLD,
+            subjects=lambda: (f"reference:{reference_id}",),
         )
-        engine = self._engines.of(found.collection.pack)
-        return FaceSearch(found.collection.pack_version, candidates(engine, found.pairs, threshold))
+        with guarded as using:
+            found = self._references.search_like(
+                name,
+                reference_id,
+                limit=limit,
+                threshold=lambda pack: least_cosine(self._engines.of(pack).pack, using.threshold),
+            )
+            engine = self._engines.of(found.collection.pack)
+            ranked = candidates(engine, found.pairs, using.threshold)
+            owner = owner_of(reference_id)
+            using.part.commit("probe", reference_id.encode(), owner)
+            using.part.mentions.append(owner)
+            tell_found(using.part, found.collection.pack_version, f"reference:{reference_id}", ranked)
+            return FaceSearch(found.collection.pack_version, ranked)
 
     def search_by_image(
-        self, name: str, source: ImageSource, *, limit: int, threshold: float, quality: QualityFilter
+        self,
+        caller: Caller,
+        name: str,
+        source: ImageSource,
+        *,
+        limit: int,
+        threshold: float | None,
+        quality: QualityFilter,
     ) -> ImageSearch:
         """Find references that are alike to the largest face of an image, which is not enrolled.
 
         Raises:
             NotFound: if there is no such collection.
+            Denied: if a rule forbids it.
             Invalid: if the image can't be read, or shows no face that is good enough (code ``no-face``).
         """
-        probes = self._probes(name, source, quality)
-        engine = probes.engine
-        [template] = engine.embed(probes.good[:1])
-        found = self._references.search(name, template, limit=limit, threshold=least_cosine(engine.pack, threshold))
-        ranked = candidates(engine, found, threshold)
-        return ImageSearch(probes.size, probes.count, probes.good[0], probes.pack_version, ranked)
+        with self._searching(caller, name, source, threshold) as (collection, using):
+            probes = self._probes(collection, source, quality)
+            engine = probes.engine
+            [template] = engine.embed(probes.good[:1])
+            least = least_cosine(engine.pack, using.threshold)
+            found = self._references.search(name, template, limit=limit, threshold=least)
+            ranked = candidates(engine, found, using.threshold)
+            self._tell_probe(using.part, probes, ranked)
+            return ImageSearch(probes.size, probes.count, probes.good[0], probes.pack_version, ranked)
 
     def search_each(
-        self, name: str, source: ImageSource, *, limit: int, threshold: float, quality: QualityFilter
+        self,
+        caller: Caller,
+        name: str,
+        source: ImageSource,
+        *,
+        limit: int,
+        threshold: float | None,
+        quality: QualityFilter,
     ) -> tuple[ImageSearch, ...]:
         """Make one search for every face of an image that is good enough, the largest first.
 
+        Each is a search of its own, with its own entry, and counts on its own; if the rules forbid one, none is told.
+
         Raises:
             NotFound: if there is no such collection.
+            Denied: if a rule forbids it.
             Invalid: if the image can't be read, or shows no face that is good enough (code ``no-face``).
         """
-        probes = self._probes(name, source, quality)
-        engine = probes.engine
-        cosine = least_cosine(engine.pack, threshold)
-        lists = self._references.search_many(name, engine.embed(probes.good), limit=limit, threshold=cosine)
-        return tuple(
-            ImageSearch(probes.size, probes.count, face, probes.pack_version, candidates(engine, found, threshold))
-            for face, found in zip(probes.good, lists, strict=True)
-        )
+        with self._searching(caller, name, source, threshold) as (collection, using):
+            probes = self._probes(collection, source, quality)
+            engine = probes.engine
+            cosine = least_cosine(engine.pack, using.threshold)
+            lists = self._references.search_many(name, engine.embed(probes.good), limit=limit, threshold=cosine)
+            searches = tuple(
+                ImageSearch(
+                    probes.size,
+                    probes.count,
+                    face,
+                    probes.pack_version,
+                    candidates(engine, found, using.threshold),
+                )
+                for face, found in zip(probes.good, lists, strict=True)
+            )
+            using.parts = [Part() for _ in searches]
+            for number, (part, one) in enumerate(zip(using.parts, searches, strict=True)):
+                self._tell_probe(part, probes, one.candidates, number)
+            return searches
 
-    def _probes(self, name: str, source: ImageSource, quality: QualityFilter) -> _Probes:
+    @contextmanager
+    def _searching(
+        self, caller: Caller, name: str, source: ImageSource, threshold: float | None
+    ) -> Iterator[tuple[Collection, Using]]:
+        """Authorise a search for a face of an image."""
+        collection = self._collections.get(name)
+        guarded = self._guard.using(
+            caller,
+            Action.SEARCH_REFERENCES,
+            collection,
+            threshold=threshold,
+            default=MATCH_THRESHOLD,
+            subjects=lambda: (self._images.word(source),),
+        )
+        with guarded as using:
+            yield collection, using
+
+    def _tell_probe(self, part: Part, probes: _Probes, ranked: Sequence[Candidate], number: int = 0) -> None:
+        part.note(face=number)
+        part.commit("probe", self._images.digest(probes.data))
+        tell_found(part, probes.pack_version, f"{self._images.word(probes.data)}#{number}", ranked)
+
+    def _probes(self, collection: Collection, source: ImageSource, quality: QualityFilter) -> _Probes:
         """Find the faces of an image that can be searched for in a collection.
 
         Raises:
-            NotFound: if there is no such collection.
             Invalid: if the image can't be read, or shows no face that is good enough (code ``no-face``).
         """
-        collection = self._collections.get(name)
         engine = self._engines.of(collection.pack)
-        image = self._images.decode(engine, source)
+        data = self._images.read(source)
+        image = engine.decode(data)
         faces = self._faces(engine, image)
         good, _ = passing(engine, faces, quality)
         if not good:
             raise no_face("image")
-        return _Probes(engine, collection.pack_version, image.size, len(faces), good)
+        return _Probes(engine, collection.pack_version, data, image.size, len(faces), good)
 
     def is_indexed(self, name: str, source: ImageSource, external_image_id: str) -> bool:
-        """Tell whether a face of this image is enrolled under this label.
+        """Tell whether a face of this image is enrolled under this label, so that enrolling a folder can go on.
 
         Raises:
             NotFound: if there is no such collection.
@@ -275,6 +416,20 @@ class FaceOperations:
 
     def _faces(self, engine: Engine, image: Image) -> tuple[Face, ...]:
         return engine.detect(image, max_faces=self._limits.faces)
+
+
+def tell_found(part: Part, version: str, probe: str, ranked: Sequence[Candidate]) -> None:
+    """Tell an entry what a search found: how many in clear, which as a commitment; and whom to look for in tracking."""
+    pairs = [[c.reference.reference_id, round(c.score.similarity, 4)] for c in ranked]
+    told = orjson.dumps(pairs)
+    part.note(candidates=len(ranked), model=version)
+    part.commit("candidate_list", told)
+    part.mentions.extend(owner_of(c.reference.reference_id) for c in ranked)
+    part.results = told
+    first = ranked[0].reference if ranked else None
+    part.found = (probe,)
+    if first is not None:
+        part.found += (f"subject:{first.subject_id}" if first.subject_id else f"reference:{first.reference_id}",)
 
 
 def candidates(engine: Engine, found: Sequence[tuple[Reference, float]], threshold: float) -> tuple[Candidate, ...]:

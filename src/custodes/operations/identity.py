@@ -7,14 +7,30 @@ import configparser
 import os
 import secrets
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
-from custodes.errors import Invalid, NotFound, Unavailable
-from custodes.governance import AccessKey, Keys, Principal, Replays
+from custodes.db import Database
+from custodes.errors import Denied, Invalid, NotFound, Unavailable
+from custodes.governance import (
+    OPERATOR,
+    AccessKey,
+    Action,
+    Caller,
+    Keys,
+    Principal,
+    Provenance,
+    Purpose,
+    Registry,
+    Replays,
+    Role,
+)
+from custodes.operations.guard import Guard
 
 __all__ = ["Identity"]
 
 _MAX_LABEL = 100
+_MAX_DAYS = 3650
 _PROFILE = "custodes"
 _ID = "aws_access_key_id"
 _SECRET = "aws_secret_access_key"  # noqa: S105 - the name of a field
@@ -23,7 +39,12 @@ _SECRET = "aws_secret_access_key"  # noqa: S105 - the name of a field
 class Identity:
     """Use cases around access keys."""
 
-    def __init__(self, keys: Keys, replays: Replays, credentials: Path) -> None:
+    def __init__(
+        self, guard: Guard, database: Database, registry: Registry, keys: Keys, replays: Replays, credentials: Path
+    ) -> None:
+        self._guard = guard
+        self._db = database
+        self._registry = registry
         self._keys = keys
         self._replays = replays
         self._credentials = credentials
@@ -33,34 +54,122 @@ class Identity:
         """The file that holds the first key and its secret, in the format of AWS's tools."""
         return self._credentials
 
-    def create_key(self, label: str = "") -> AccessKey:
-        """Make an access key.
+    def operator(self) -> Caller:
+        """Return the operator at the machine itself, who manages photos of its own."""
+        return Caller(OPERATOR, Purpose.PHOTO_LIBRARY, provenance=str(Provenance.OWN))
+
+    def from_file(self, path: Path) -> Caller:
+        """Return who calls with the key of a credentials file (profile ``custodes``), and record the login.
 
         Raises:
-            Invalid: if the label is too long or unprintable.
+            Denied: if the key is none, or the secret is another.
+            Invalid: if the file can't be understood.
+            Unavailable: if it can't be read.
+        """
+        stored = _parsed(path)
+        key_id = stored.get(_PROFILE, _ID, fallback="")
+        known = self.holder(key_id)
+        if known is None or not secrets.compare_digest(known[1], stored.get(_PROFILE, _SECRET, fallback="")):
+            raise Denied("The credentials file holds no valid key.", remedy="custodes keys create makes one.")
+        self._guard.system("login", {"principal": known[0].principal, "key": key_id})
+        return known[0]
+
+    def create_key(
+        self,
+        caller: Caller,
+        label: str = "",
+        *,
+        principal: str = OPERATOR,
+        purpose: Purpose = Purpose.PHOTO_LIBRARY,
+        case: str | None = None,
+        authority: str | None = None,
+        provenance: str | None = None,
+        days: int | None = None,
+    ) -> AccessKey:
+        """Make an access key.
+
+        An overseer's keys, from the second on, are the overseer's own affair: nobody else gets to hold one.
+
+        Args:
+            caller: who makes it.
+            label: what it is for, in words; it may be personal data.
+            principal, purpose: whose it is, and for what alone.
+            case, authority: what its requests refer to unless they name another.
+            provenance: where the images come from that are enrolled with it.
+            days: for how long it is valid.
+
+        Raises:
+            Denied: if a rule forbids it.
+            NotFound: if there is no such person.
+            Invalid: if the label is too long or unprintable, or another value can't be meant.
         """
         if len(label) > _MAX_LABEL or not label.isprintable():
             raise Invalid(f"A label has at most {_MAX_LABEL} printable characters.")
-        return self._keys.create(label)
+        if days is not None and not 1 <= days <= _MAX_DAYS:
+            raise Invalid(f"A key is valid for 1 to {_MAX_DAYS} days.")
+        if provenance is not None and provenance not in set(Provenance):
+            raise Invalid(f"Images come from one of {', '.join(Provenance)}.")
+        with self._db.read() as c:
+            state = self._registry.state(c)
+        holder = state.principals.get(principal)
+        if holder is None:
+            raise NotFound(f"There is no person {principal}.", remedy="custodes people list shows all.")
+        own = holder.organisation == self._guard.organisation_of(caller)
+        if Role.OVERSIGHT in holder.roles and caller.principal != principal and self._has_key(principal):
+            raise _of_overseer()
+        with self._guard.acting(caller, Action.MANAGE_KEYS, own=own or caller.principal == principal) as acting:
+            made = self._keys.create(
+                label,
+                principal=principal,
+                purpose=purpose,
+                case=case,
+                authority=authority,
+                provenance=provenance,
+                expires_at=None if days is None else acting.now + timedelta(days=days),
+            )
+            acting.note(change="key-created", target=made.access_key_id, principal=principal, purpose=str(purpose))
+        return made
+
+    def _has_key(self, principal: str) -> bool:
+        return any(k.principal == principal for k in self._keys.list())
 
     def list_keys(self) -> tuple[AccessKey, ...]:
         """List all access keys, without secrets."""
         return self._keys.list()
 
-    def revoke_key(self, access_key_id: str) -> AccessKey:
+    def revoke_key(self, caller: Caller, access_key_id: str) -> AccessKey:
         """Revoke an access key; if it is the first one, the credentials file forgets it too.
 
         Raises:
+            Denied: if a rule forbids it.
             NotFound: if there is no such key.
             Invalid: if the credentials file can't be understood.
             Unavailable: if that can't be read or written.
         """
-        key = self._keys.revoke(access_key_id)
+        holder = self._holder_of(access_key_id)
+        if holder is not None and Role.OVERSIGHT in holder.roles and caller.principal != holder.id:
+            raise _of_overseer()
+        own = holder is not None and holder.organisation == self._guard.organisation_of(caller)
+        with self._guard.acting(caller, Action.MANAGE_KEYS, own=own) as acting:
+            key = self._keys.revoke(access_key_id)
+            acting.note(change="key-revoked", target=access_key_id, principal=key.principal)
         stored = self._stored()
         if stored.has_section(_PROFILE) and stored[_PROFILE].get(_ID) == access_key_id:
             stored.remove_section(_PROFILE)
             self._store(stored, new=False)
         return key
+
+    def _holder_of(self, access_key_id: str) -> Principal | None:
+        """Return whose an access key is.
+
+        Raises:
+            NotFound: if there is no such key.
+        """
+        key = next((k for k in self._keys.list() if k.access_key_id == access_key_id), None)
+        if key is None:
+            raise NotFound(f"There is no access key {access_key_id}.", remedy="custodes keys list shows all.")
+        with self._db.read() as c:
+            return self._registry.state(c).principals.get(key.principal)
 
     def first_key(self, region: str) -> AccessKey:
         """Return the key that the first start makes, and its secret, from the credentials file in the data folder.
@@ -77,11 +186,11 @@ class Identity:
         known = self._valid(stored)
         if known is not None:
             return known
-        key = self.create_key("first key")
+        key = self.create_key(self.operator(), "first key", provenance=str(Provenance.OWN))
         stored[_PROFILE] = {_ID: key.access_key_id, _SECRET: key.secret or "", "region": region}
         if self._store(stored, new=new):
             return key
-        self._keys.revoke(key.access_key_id)  # another server that starts at once was first
+        self.revoke_key(self.operator(), key.access_key_id)  # another server that starts at once was first
         return self.first_key(region)
 
     def known_first_key(self) -> AccessKey | None:
@@ -103,17 +212,23 @@ class Identity:
         return None
 
     def _stored(self) -> configparser.ConfigParser:
-        stored = configparser.ConfigParser(interpolation=None)
+        return _parsed(self._credentials) if self._credentials.exists() else _parser()
+
+    @staticmethod
+    def write_credentials(path: Path, key: AccessKey, region: str) -> None:
+        """Write a key to a new file in the format of AWS's tools, for its owner alone.
+
+        Raises:
+            Unavailable: if it is there, or can't be written.
+        """
+        stored = _parser()
+        stored[_PROFILE] = {_ID: key.access_key_id, _SECRET: key.secret or "", "region": region}
         try:
-            if self._credentials.exists():
-                stored.read_string(self._credentials.read_text(encoding="utf-8"))
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+                stored.write(file)
         except OSError as e:
-            raise Unavailable(f"The credentials file can't be read: {e.strerror}.") from e
-        except (configparser.Error, UnicodeDecodeError) as e:
-            raise Invalid(
-                "The credentials file can't be understood.", remedy="Mend it, or delete it for a new first key."
-            ) from e
-        return stored
+            raise Unavailable(f"The credentials file can't be written: {e.strerror}.") from e
 
     def _store(self, stored: configparser.ConfigParser, *, new: bool) -> bool:
         """Write the credentials file in one step; False if it should be ``new`` and isn't."""
@@ -135,8 +250,8 @@ class Identity:
             raise Unavailable(f"The credentials file can't be written: {e.strerror}.") from e
         return True
 
-    def holder(self, access_key_id: str) -> tuple[Principal, str] | None:
-        """Return the principal and the secret of a valid key, or None."""
+    def holder(self, access_key_id: str) -> tuple[Caller, str] | None:
+        """Return who calls with a valid key, and its secret, or None."""
         try:
             return self._keys.find(access_key_id)
         except NotFound:
@@ -149,3 +264,33 @@ class Identity:
             Denied: if it came before.
         """
         self._replays.check(signature, request)
+
+
+def _of_overseer() -> Denied:
+    return Denied(
+        "An overseer's keys, from the second on, are the overseer's own affair.",
+        remedy="If one is lost, two overseers give a new one: custodes easings propose new-key-for-overseer.",
+    )
+
+
+def _parser() -> configparser.ConfigParser:
+    return configparser.ConfigParser(interpolation=None)
+
+
+def _parsed(path: Path) -> configparser.ConfigParser:
+    """Read a credentials file.
+
+    Raises:
+        Invalid: if it can't be understood.
+        Unavailable: if it can't be read.
+    """
+    stored = _parser()
+    try:
+        stored.read_string(path.read_text(encoding="utf-8"))
+    except OSError as e:
+        raise Unavailable(f"The credentials file can't be read: {e.strerror}.") from e
+    except (configparser.Error, UnicodeDecodeError) as e:
+        raise Invalid(
+            "The credentials file can't be understood.", remedy="Mend it, or delete it for a new first key."
+        ) from e
+    return stored

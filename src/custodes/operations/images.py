@@ -54,6 +54,19 @@ class Images:
         """
         return engine.decode(self.read(source))
 
+    @staticmethod
+    def digest(data: bytes) -> bytes:
+        """Return what the ledger commits to of an image: its SHA-256 in hexadecimal, as anybody can compute it."""
+        return hashlib.sha256(data).hexdigest().encode()
+
+    def word(self, source: ImageSource) -> str:
+        """Return the word by which an authority or the detector of tracking knows an image.
+
+        Raises:
+            Invalid: as :meth:`read` does.
+        """
+        return f"image:{self.digest(self.read(source)).decode()}"
+
     def identify(self, data: bytes) -> bytes:
         """Return 16 bytes that the same image always gets."""
         return hmac.digest(self._key, data, hashlib.sha256)[:16]

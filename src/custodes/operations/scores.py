@@ -6,7 +6,12 @@ from __future__ import annotations
 from custodes.domain import Score
 from custodes.vision.pack import Pack
 
-__all__ = ["least_cosine", "score"]
+__all__ = ["ASSOCIATE_THRESHOLD", "MATCH_THRESHOLD", "least_cosine", "score"]
+
+MATCH_THRESHOLD = 80.0
+"""Least similarity of a match or candidate unless the caller states one; Rekognition's own default."""
+ASSOCIATE_THRESHOLD = 75.0
+"""Least similarity of a further reference of a subject, likewise."""
 
 _ROUNDING = 1e-6
 """What the map to similarity and back may lose of a cosine; who asks for ``least_cosine`` looks at the score again."""

@@ -3,8 +3,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+
+import orjson
 
 from custodes.config import Limits
 from custodes.domain import (
@@ -19,11 +22,17 @@ from custodes.domain import (
 )
 from custodes.gallery import Collection, Collections, Once, References, Subjects
 from custodes.gallery import Disassociation as Disassociation
+from custodes.governance import Action, Caller
 from custodes.operations.engines import Engines
+from custodes.operations.erasure import owner_of
+from custodes.operations.guard import Guard, Part, Using
 from custodes.operations.images import Images, ImageSource
-from custodes.operations.scores import least_cosine, score
+from custodes.operations.scores import MATCH_THRESHOLD, least_cosine, score
 
 __all__ = ["Associated", "Disassociation", "ImageSubjectSearch", "SubjectOperations", "SubjectSearch"]
+
+_MENTIONED = 100
+"""Candidates whose references an entry is listed under; the list that it commits to is whole."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +78,7 @@ class SubjectOperations:
 
     def __init__(
         self,
+        guard: Guard,
         engines: Engines,
         collections: Collections,
         references: References,
@@ -76,6 +86,7 @@ class SubjectOperations:
         images: Images,
         limits: Limits,
     ) -> None:
+        self._guard = guard
         self._engines = engines
         self._collections = collections
         self._references = references
@@ -83,45 +94,71 @@ class SubjectOperations:
         self._images = images
         self._limits = limits
 
-    def create(self, name: str, subject_id: str, once: Once | None) -> None:
+    def create(self, caller: Caller, name: str, subject_id: str, once: Once | None) -> None:
         """Create a subject.
 
         Raises:
             NotFound: if there is no such collection.
+            Denied: if a rule forbids it.
             Conflict: if the subject exists, or the token was used otherwise.
         """
-        self._subjects.create(name, subject_id, once)
+        with self._writing(caller, Action.CREATE_SUBJECT, name):
+            self._subjects.create(name, subject_id, once)
 
-    def delete(self, name: str, subject_id: str, once: Once | None) -> None:
+    def delete(self, caller: Caller, name: str, subject_id: str, once: Once | None) -> None:
         """Delete a subject; its references stay.
 
         Raises:
             NotFound: if there is no such collection or subject.
+            Denied: if a rule forbids it.
             Conflict: if the token was used otherwise.
         """
-        self._subjects.delete(name, subject_id, once)
+        with self._writing(caller, Action.DELETE_SUBJECT, name) as using:
+            self._subjects.delete(name, subject_id, once)
+            using.part.note(erased_subjects=1)
 
-    def list(self, name: str, *, after: int, limit: int) -> tuple[tuple[Subject, ...], int | None]:
+    @contextmanager
+    def _writing(self, caller: Caller, action: Action, name: str) -> Iterator[Using]:
+        """Authorise a change, and open its transaction."""
+        guarded = self._guard.using(caller, action, self._collections.get(name))
+        with guarded as using, using.committing():
+            yield using
+
+    def list(self, caller: Caller, name: str, *, after: int, limit: int) -> tuple[tuple[Subject, ...], int | None]:
         """Read a page of subjects, and the position to go on from (None at the end).
 
         Raises:
             NotFound: if there is no such collection.
+            Denied: if a rule forbids it.
         """
-        return self._subjects.list(name, after=after, limit=limit)
+        with self._guard.using(caller, Action.LIST_SUBJECTS, self._collections.get(name)) as using:
+            page, position = self._subjects.list(name, after=after, limit=limit)
+            using.part.note(listed=len(page))
+            return page, position
 
     def associate(
-        self, name: str, subject_id: str, reference_ids: Sequence[str], *, threshold: float, once: Once | None
+        self,
+        caller: Caller,
+        name: str,
+        subject_id: str,
+        reference_ids: Sequence[str],
+        *,
+        threshold: float,
+        once: Once | None,
     ) -> Associated:
         """Associate references with a subject; ``threshold`` is the least similarity from the second on.
 
         Raises:
             NotFound: if there is no such collection or subject.
+            Denied: if a rule forbids it.
             Conflict: if the subject is full, or the token was used otherwise.
         """
         pack = self._engines.of(self._collections.get(name).pack).pack
-        done = self._subjects.associate(
-            name, subject_id, reference_ids, threshold=least_cosine(pack, threshold), once=once
-        )
+        least = least_cosine(pack, threshold)
+        with self._writing(caller, Action.ASSOCIATE, name) as using:
+            done = self._subjects.associate(name, subject_id, reference_ids, threshold=least, once=once)
+            using.part.note(associated=len(done.associated))
+            _tell_references(using.part, done.associated)
         return Associated(
             associated=done.associated,
             unknown=done.unknown,
@@ -132,61 +169,122 @@ class SubjectOperations:
         )
 
     def disassociate(
-        self, name: str, subject_id: str, reference_ids: Sequence[str], once: Once | None
+        self, caller: Caller, name: str, subject_id: str, reference_ids: Sequence[str], once: Once | None
     ) -> Disassociation:
         """Take references away from a subject.
 
         Raises:
             NotFound: if there is no such collection or subject.
+            Denied: if a rule forbids it.
             Conflict: if the token was used otherwise.
         """
-        return self._subjects.disassociate(name, subject_id, reference_ids, once)
+        with self._writing(caller, Action.DISASSOCIATE, name) as using:
+            done = self._subjects.disassociate(name, subject_id, reference_ids, once)
+            using.part.note(disassociated=len(done.disassociated))
+            _tell_references(using.part, done.disassociated)
+        return done
 
-    def search_by_face(self, name: str, reference_id: str, *, limit: int, threshold: float) -> SubjectSearch:
+    def search_by_face(
+        self, caller: Caller, name: str, reference_id: str, *, limit: int, threshold: float | None
+    ) -> SubjectSearch:
         """Find subjects that are alike to a reference of the collection.
 
         Raises:
             NotFound: if there is no such collection or reference.
+            Denied: if a rule forbids it.
         """
-        collection = self._collections.get(name)
-        probe = self._references.template(name, reference_id)
-        return SubjectSearch(collection.pack_version, self._search(collection, probe, limit, threshold))
+        word = f"reference:{reference_id}"
+        with self._searching(caller, name, threshold, lambda: (word,)) as (collection, using):
+            probe = self._references.template(name, reference_id)
+            ranked = self._search(collection, probe, limit, using.threshold)
+            owner = owner_of(reference_id)
+            using.part.commit("probe", reference_id.encode(), owner)
+            using.part.mentions.append(owner)
+            self._tell_found(using.part, collection, word, ranked)
+            return SubjectSearch(collection.pack_version, ranked)
 
-    def search_by_subject(self, name: str, subject_id: str, *, limit: int, threshold: float) -> SubjectSearch:
+    def search_by_subject(
+        self, caller: Caller, name: str, subject_id: str, *, limit: int, threshold: float | None
+    ) -> SubjectSearch:
         """Find subjects that are alike to one of the collection; that one is left out.
 
         Raises:
             NotFound: if there is no such collection or subject.
+            Denied: if a rule forbids it.
         """
-        collection = self._collections.get(name)
-        probe = self._subjects.template(name, subject_id)
-        if probe is None:
-            return SubjectSearch(collection.pack_version, ())
-        found = self._search(collection, probe, limit + 1, threshold)
-        others = tuple(c for c in found if c.subject.subject_id != subject_id)
-        return SubjectSearch(collection.pack_version, others[:limit])
+        word = f"subject:{subject_id}"
+        with self._searching(caller, name, threshold, lambda: (word,)) as (collection, using):
+            probe = self._subjects.template(name, subject_id)
+            found = self._search(collection, probe, limit + 1, using.threshold) if probe is not None else ()
+            ranked = tuple(c for c in found if c.subject.subject_id != subject_id)[:limit]
+            members = self._members(name, subject_id)
+            using.part.commit("probe", self._guard.pseudonym("subject", subject_id).encode())
+            using.part.mentions.extend(members)
+            self._tell_found(using.part, collection, word, ranked)
+            return SubjectSearch(collection.pack_version, ranked)
 
     def search_by_image(
-        self, name: str, source: ImageSource, *, limit: int, threshold: float, quality: QualityFilter
+        self,
+        caller: Caller,
+        name: str,
+        source: ImageSource,
+        *,
+        limit: int,
+        threshold: float | None,
+        quality: QualityFilter,
     ) -> ImageSubjectSearch:
         """Find subjects that are alike to the largest face of an image that is good enough.
 
         Raises:
             NotFound: if there is no such collection.
+            Denied: if a rule forbids it.
             Invalid: if the image can't be read.
         """
+        with self._searching(caller, name, threshold, lambda: (self._images.word(source),)) as (collection, using):
+            engine = self._engines.of(collection.pack)
+            data = self._images.read(source)
+            image = engine.decode(data)
+            faces = engine.detect(image, max_faces=self._limits.faces)
+            judged = [(f, engine.quality_reasons(f, quality)) for f in faces]
+            probe = next((f for f, reasons in judged if not reasons), None)
+            unsearched = tuple((f, reasons, f is not faces[0]) for f, reasons in judged if f is not probe)
+            found: tuple[SubjectCandidate, ...] = ()
+            if probe:
+                [template] = engine.embed([probe])
+                found = self._search(collection, template, limit, using.threshold)
+            using.part.commit("probe", self._images.digest(data))
+            self._tell_found(using.part, collection, self._images.word(data), found)
+            return ImageSubjectSearch(image.size, probe, unsearched, collection.pack_version, found)
+
+    @contextmanager
+    def _searching(
+        self, caller: Caller, name: str, threshold: float | None, subjects: Callable[[], Sequence[str]]
+    ) -> Iterator[tuple[Collection, Using]]:
+        """Authorise a search for subjects."""
         collection = self._collections.get(name)
-        engine = self._engines.of(collection.pack)
-        image = self._images.decode(engine, source)
-        faces = engine.detect(image, max_faces=self._limits.faces)
-        judged = [(f, engine.quality_reasons(f, quality)) for f in faces]
-        probe = next((f for f, reasons in judged if not reasons), None)
-        unsearched = tuple((f, reasons, f is not faces[0]) for f, reasons in judged if f is not probe)
-        found: tuple[SubjectCandidate, ...] = ()
-        if probe:
-            [template] = engine.embed([probe])
-            found = self._search(collection, template, limit, threshold)
-        return ImageSubjectSearch(image.size, probe, unsearched, collection.pack_version, found)
+        guarded = self._guard.using(
+            caller,
+            Action.SEARCH_SUBJECTS,
+            collection,
+            threshold=threshold,
+            default=MATCH_THRESHOLD,
+            subjects=subjects,
+        )
+        with guarded as using:
+            yield collection, using
+
+    def _members(self, name: str, subject_id: str) -> Sequence[bytes]:
+        page, _ = self._references.list(name, after=0, limit=self._limits.subject_faces, subject_id=subject_id)
+        return [owner_of(r.reference_id) for r in page]
+
+    def _tell_found(self, part: Part, collection: Collection, probe: str, ranked: Sequence[SubjectCandidate]) -> None:
+        pairs = [(c.subject.subject_id, round(c.score.similarity, 4)) for c in ranked]
+        part.note(candidates=len(ranked), model=collection.pack_version)
+        part.commit("candidate_list", orjson.dumps([(self._guard.pseudonym("subject", i), s) for i, s in pairs]))
+        for candidate in ranked[:_MENTIONED]:
+            part.mentions.extend(self._members(collection.name, candidate.subject.subject_id))
+        part.results = orjson.dumps(pairs)
+        part.found = (probe, *(f"subject:{c.subject.subject_id}" for c in ranked[:1]))
 
     def _search(
         self, collection: Collection, probe: Template, limit: int, threshold: float
@@ -195,3 +293,10 @@ class SubjectOperations:
         found = self._subjects.search(collection.name, probe, limit=limit, threshold=least_cosine(pack, threshold))
         scored = (SubjectCandidate(s, score(pack, cosine)) for s, cosine in found)
         return tuple(c for c in scored if c.score.similarity >= threshold)
+
+
+def _tell_references(part: Part, reference_ids: Sequence[str]) -> None:
+    for number, reference_id in enumerate(reference_ids):
+        owner = owner_of(reference_id)
+        part.commit(f"reference.{number}", reference_id.encode(), owner)
+        part.mentions.append(owner)

@@ -18,7 +18,8 @@ from functools import partial
 
 from custodes.api.aws import sigv4
 from custodes.api.aws.errors import request_timeout, translate
-from custodes.api.aws.handlers import OFFERED, WITH_IMAGE, Context, refuse
+from custodes.api.aws.grounds import stated
+from custodes.api.aws.handlers import OFFERED, SEARCHES, WITH_IMAGE, Context, refuse
 from custodes.api.aws.pages import Pages
 from custodes.api.aws.protocol import Protocol, response_headers
 from custodes.api.ending import Receive, Scope, Send
@@ -26,6 +27,7 @@ from custodes.api.gate import Gate, HungUp
 from custodes.api.telemetry import Telemetry
 from custodes.app import App
 from custodes.errors import Code, IntegrityError, TooLarge, Unavailable
+from custodes.governance import Caller
 
 __all__ = ["AwsEndpoint"]
 
@@ -33,6 +35,7 @@ _UNKNOWN = "unknown"
 _HUNG_UP = 499  # as other servers log it; nobody gets it
 _ADMITTED = 60.0  # seconds for which a valid key opens the door to bodies; each body's signature is verified anyway
 _MAX_ADMITTED = 10_000
+_NOTICE = b"A candidate is a lead for a person to judge, not an identity."
 
 
 @dataclass(slots=True)
@@ -47,6 +50,7 @@ class _Exchange:
         key_id: the access key, once it is verified.
         held: bytes of its body that were counted.
         params: what it asks, once that is parsed.
+        entries: where the ledger has it.
         outcome, status: what became of it.
     """
 
@@ -57,6 +61,7 @@ class _Exchange:
     key_id: str = ""
     held: int = 0
     params: dict[str, object] | None = None
+    entries: tuple[int, ...] = ()
     outcome: str = "ok"
     status: int = 200
 
@@ -73,7 +78,7 @@ class AwsEndpoint:
         self._gate = gate
         self._telemetry = telemetry
         self._protocol = Protocol()
-        self._context = Context(app, Pages(app.page_key))
+        self._pages = Pages(app.page_key)
         self._skew = timedelta(seconds=app.config.auth.clock_skew)
         self._targets = {f"RekognitionService.{name}".encode(): name for name in self._protocol.operations}
         self._admitted: dict[str, float] = {}
@@ -97,6 +102,7 @@ class AwsEndpoint:
             self._gate.release(exchange.caller, exchange.held)
         if exchange.status != _HUNG_UP:
             headers = [*response_headers(exchange.request_id), (b"content-length", str(len(answer)).encode())]
+            headers += _told(exchange)
             await send({"type": "http.response.start", "status": exchange.status, "headers": headers})
             await send({"type": "http.response.body", "body": answer})
         self._telemetry.request(
@@ -123,7 +129,7 @@ class AwsEndpoint:
         key_id = signed.access_key_id
         now = time.monotonic()
         if self._admitted.get(key_id, 0.0) < now:
-            await self._gate.door.run(partial(self._secret, key_id))
+            await self._gate.door.run(partial(self._holder, key_id))
             if len(self._admitted) >= _MAX_ADMITTED:
                 self._admitted.clear()
             self._admitted[key_id] = now + _ADMITTED
@@ -133,8 +139,8 @@ class AwsEndpoint:
             raise _too_large(most)
         return signed
 
-    def _secret(self, key_id: str) -> str:
-        """Look up the secret of a key.
+    def _holder(self, key_id: str) -> tuple[Caller, str]:
+        """Look up whose a key is, and its secret.
 
         Raises:
             WireError: if there is no such key, or none any more.
@@ -144,7 +150,7 @@ class AwsEndpoint:
             self._admitted.pop(key_id, None)
             sigv4.forget(key_id)
             raise sigv4.unrecognized_client()
-        return holder[1]
+        return holder
 
     async def _read(self, exchange: _Exchange, receive: Receive) -> bytes:
         """Return the whole body.
@@ -178,20 +184,27 @@ class AwsEndpoint:
 
     def _serve(self, exchange: _Exchange, signed: sigv4.SignedRequest, body: bytes) -> bytes:
         """Do what is asked, in a thread."""
-        self._authenticate(exchange, signed, body)
+        caller = stated(self._authenticate(exchange, signed, body), signed, exchange.scope["headers"])
         call = self._protocol.parse(signed.target, body)
         exchange.params = dict(call.params)
         handler = OFFERED.get(call.operation) or refuse(call.operation)
-        return self._protocol.serialize(handler(self._context, call.params))
+        try:
+            return self._protocol.serialize(handler(Context(self._app, self._pages, caller), call.params))
+        finally:
+            exchange.entries = self._app.guard.taken()
 
-    def _authenticate(self, exchange: _Exchange, signed: sigv4.SignedRequest, body: bytes) -> None:
-        """Verify the signature, and refuse copies; the clock is looked at again, for the body may have taken long."""
-        secret = self._secret(signed.access_key_id)
+    def _authenticate(self, exchange: _Exchange, signed: sigv4.SignedRequest, body: bytes) -> Caller:
+        """Verify the signature, refuse copies, and return who calls.
+
+        The clock is looked at again, for the body may have taken long.
+        """
+        caller, secret = self._holder(signed.access_key_id)
         region = self._app.config.server.region
         sigv4.verify(signed, secret, body, now=datetime.now(UTC), region=region, skew=self._skew)
         exchange.key_id = signed.access_key_id
         attempt = _header(exchange.scope, b"amz-sdk-invocation-id") + b" " + _header(exchange.scope, b"amz-sdk-request")
         self._app.identity.refuse_copies(signed.signature, attempt.decode("latin-1"))
+        return caller
 
     def _refusal(self, exchange: _Exchange, error: Exception) -> bytes:
         refusal = translate(error, self._protocol.declared(exchange.operation), exchange.params)
@@ -200,6 +213,14 @@ class AwsEndpoint:
         if refusal.status >= 500 or _is_ours(error):
             self._telemetry.failure(error, operation=exchange.operation, request_id=exchange.request_id)
         return refusal.body(exchange.request_id)
+
+
+def _told(exchange: _Exchange) -> list[tuple[bytes, bytes]]:
+    """Return what an answer says beyond the API: where the ledger has it, and what a search result is."""
+    told = [(b"x-custodes-entry", str(index).encode()) for index in exchange.entries]
+    if exchange.operation in SEARCHES:
+        told.append((b"x-custodes-notice", _NOTICE))
+    return told
 
 
 async def _hung_up(receive: Receive) -> None:

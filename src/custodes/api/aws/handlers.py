@@ -20,10 +20,12 @@ from custodes.app import App
 from custodes.domain import QualityFilter
 from custodes.errors import Code, Invalid, NotFound, Unavailable
 from custodes.gallery import Once
+from custodes.governance import Caller
 from custodes.operations.buckets import BucketObject
 from custodes.operations.images import ImageSource
+from custodes.operations.scores import ASSOCIATE_THRESHOLD
 
-__all__ = ["OFFERED", "WITH_IMAGE", "Context", "refuse"]
+__all__ = ["OFFERED", "SEARCHES", "WITH_IMAGE", "Context", "refuse"]
 
 Params = Mapping[str, Any]
 Result = dict[str, Any]
@@ -31,17 +33,16 @@ Result = dict[str, Any]
 _PAGE = 1000
 _MAX_FACES = 4096
 _MAX_USERS = 500
-_MATCH_THRESHOLD = 80.0
-_ASSOCIATE_THRESHOLD = 75.0
 _ARN = re.compile(r"(?:arn:)?aws[a-z-]*:rekognition:([a-z0-9-]+):([0-9]{12}):collection/([a-zA-Z0-9_.\-]+)")
 
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What a handler works on."""
+    """What a handler works on, and for whom."""
 
     app: App
     pages: Pages
+    caller: Caller
 
     def arn(self, collection: str) -> str:
         """Return a collection's name in AWS's form, without the leading ``arn:``."""
@@ -100,15 +101,16 @@ def _page(result: Result, pages: Pages, scope: str, position: int | None) -> Res
 
 
 def _detect_faces(x: Context, p: Params) -> Result:
-    done = x.app.faces.detect(_image(p["Image"]), wire.attributes(p.get("Attributes", ())))
+    done = x.app.faces.detect(x.caller, _image(p["Image"]), wire.attributes(p.get("Attributes", ())))
     return {"FaceDetails": [wire.face_detail(f, done.size) for f in done.faces]}
 
 
 def _compare_faces(x: Context, p: Params) -> Result:
     done = x.app.faces.compare(
+        x.caller,
         _image(p["SourceImage"]),
         _image(p["TargetImage"]),
-        threshold=p.get("SimilarityThreshold", _MATCH_THRESHOLD),
+        threshold=p.get("SimilarityThreshold"),
         quality=_quality(p, QualityFilter.NONE),
     )
     return {
@@ -127,12 +129,12 @@ def _compare_faces(x: Context, p: Params) -> Result:
 
 
 def _create_collection(x: Context, p: Params) -> Result:
-    made = x.app.collections.create(p["CollectionId"], p.get("Tags", {}))
+    made = x.app.collections.create(x.caller, p["CollectionId"], p.get("Tags", {}))
     return {"StatusCode": 200, "CollectionArn": x.arn(made.name), "FaceModelVersion": made.pack_version}
 
 
 def _describe_collection(x: Context, p: Params) -> Result:
-    found = x.app.collections.describe(p["CollectionId"])
+    found = x.app.collections.describe(x.caller, p["CollectionId"])
     return {
         "FaceCount": found.face_count,
         "FaceModelVersion": found.pack_version,
@@ -144,28 +146,28 @@ def _describe_collection(x: Context, p: Params) -> Result:
 
 def _list_collections(x: Context, p: Params) -> Result:
     after = x.pages.read("ListCollections", p.get("NextToken"))
-    found, position = x.app.collections.list(after=after, limit=p.get("MaxResults") or _PAGE)
+    found, position = x.app.collections.list(x.caller, after=after, limit=p.get("MaxResults") or _PAGE)
     result = {"CollectionIds": [c.name for c in found], "FaceModelVersions": [c.pack_version for c in found]}
     return _page(result, x.pages, "ListCollections", position)
 
 
 def _delete_collection(x: Context, p: Params) -> Result:
-    x.app.collections.delete(p["CollectionId"])
+    x.app.collections.delete(x.caller, p["CollectionId"])
     return {"StatusCode": 200}
 
 
 def _tag_resource(x: Context, p: Params) -> Result:
-    x.app.collections.tag(x.collection_of(p["ResourceArn"]), p["Tags"])
+    x.app.collections.tag(x.caller, x.collection_of(p["ResourceArn"]), p["Tags"])
     return {}
 
 
 def _untag_resource(x: Context, p: Params) -> Result:
-    x.app.collections.untag(x.collection_of(p["ResourceArn"]), p["TagKeys"])
+    x.app.collections.untag(x.caller, x.collection_of(p["ResourceArn"]), p["TagKeys"])
     return {}
 
 
 def _list_tags_for_resource(x: Context, p: Params) -> Result:
-    return {"Tags": x.app.collections.tags(x.collection_of(p["ResourceArn"]))}
+    return {"Tags": x.app.collections.tags(x.caller, x.collection_of(p["ResourceArn"]))}
 
 
 # --- Faces in collections -------------------------------------------------------------------------------------
@@ -173,6 +175,7 @@ def _list_tags_for_resource(x: Context, p: Params) -> Result:
 
 def _index_faces(x: Context, p: Params) -> Result:
     done = x.app.faces.index(
+        x.caller,
         p["CollectionId"],
         _image(p["Image"]),
         external_image_id=p.get("ExternalImageId"),
@@ -194,6 +197,7 @@ def _list_faces(x: Context, p: Params) -> Result:
     name = p["CollectionId"]
     scope = f"ListFaces/{name}"
     version, found, position = x.app.faces.list(
+        x.caller,
         name,
         after=x.pages.read(scope, p.get("NextToken")),
         limit=p.get("MaxResults") or _PAGE,
@@ -204,7 +208,7 @@ def _list_faces(x: Context, p: Params) -> Result:
 
 
 def _delete_faces(x: Context, p: Params) -> Result:
-    done = x.app.faces.delete(p["CollectionId"], p["FaceIds"])
+    done = x.app.faces.delete(x.caller, p["CollectionId"], p["FaceIds"])
     failed: list[Result] = [{"FaceId": i, "Reasons": ["FACE_NOT_FOUND"]} for i in done.unknown]
     failed += [{"FaceId": i, "UserId": u, "Reasons": ["ASSOCIATED_TO_AN_EXISTING_USER"]} for i, u in done.tied]
     return {"DeletedFaces": list(done.deleted), "UnsuccessfulFaceDeletions": failed}
@@ -212,10 +216,11 @@ def _delete_faces(x: Context, p: Params) -> Result:
 
 def _search_faces(x: Context, p: Params) -> Result:
     done = x.app.faces.search(
+        x.caller,
         p["CollectionId"],
         p["FaceId"],
         limit=p.get("MaxFaces", _MAX_FACES),
-        threshold=p.get("FaceMatchThreshold", _MATCH_THRESHOLD),
+        threshold=p.get("FaceMatchThreshold"),
     )
     return {
         "SearchedFaceId": p["FaceId"],
@@ -226,10 +231,11 @@ def _search_faces(x: Context, p: Params) -> Result:
 
 def _search_faces_by_image(x: Context, p: Params) -> Result:
     done = x.app.faces.search_by_image(
+        x.caller,
         p["CollectionId"],
         _image(p["Image"]),
         limit=p.get("MaxFaces", _MAX_FACES),
-        threshold=p.get("FaceMatchThreshold", _MATCH_THRESHOLD),
+        threshold=p.get("FaceMatchThreshold"),
         quality=_quality(p, QualityFilter.NONE),
     )
     return {
@@ -244,12 +250,12 @@ def _search_faces_by_image(x: Context, p: Params) -> Result:
 
 
 def _create_user(x: Context, p: Params) -> Result:
-    x.app.subjects.create(p["CollectionId"], p["UserId"], _once("CreateUser", p))
+    x.app.subjects.create(x.caller, p["CollectionId"], p["UserId"], _once("CreateUser", p))
     return {}
 
 
 def _delete_user(x: Context, p: Params) -> Result:
-    x.app.subjects.delete(p["CollectionId"], p["UserId"], _once("DeleteUser", p))
+    x.app.subjects.delete(x.caller, p["CollectionId"], p["UserId"], _once("DeleteUser", p))
     return {}
 
 
@@ -257,17 +263,18 @@ def _list_users(x: Context, p: Params) -> Result:
     name = p["CollectionId"]
     scope = f"ListUsers/{name}"
     found, position = x.app.subjects.list(
-        name, after=x.pages.read(scope, p.get("NextToken")), limit=p.get("MaxResults", _MAX_USERS)
+        x.caller, name, after=x.pages.read(scope, p.get("NextToken")), limit=p.get("MaxResults", _MAX_USERS)
     )
     return _page({"Users": [wire.user(s) for s in found]}, x.pages, scope, position)
 
 
 def _associate_faces(x: Context, p: Params) -> Result:
     done = x.app.subjects.associate(
+        x.caller,
         p["CollectionId"],
         p["UserId"],
         p["FaceIds"],
-        threshold=p.get("UserMatchThreshold", _ASSOCIATE_THRESHOLD),
+        threshold=p.get("UserMatchThreshold", ASSOCIATE_THRESHOLD),
         once=_once("AssociateFaces", p),
     )
     failed: list[Result] = [{"FaceId": i, "Reasons": ["FACE_NOT_FOUND"]} for i in done.unknown]
@@ -282,7 +289,9 @@ def _associate_faces(x: Context, p: Params) -> Result:
 
 
 def _disassociate_faces(x: Context, p: Params) -> Result:
-    done = x.app.subjects.disassociate(p["CollectionId"], p["UserId"], p["FaceIds"], _once("DisassociateFaces", p))
+    done = x.app.subjects.disassociate(
+        x.caller, p["CollectionId"], p["UserId"], p["FaceIds"], _once("DisassociateFaces", p)
+    )
     failed: list[Result] = [{"FaceId": i, "Reasons": ["FACE_NOT_FOUND"]} for i in done.unknown]
     failed += [{"FaceId": i, "UserId": u, "Reasons": ["ASSOCIATED_TO_A_DIFFERENT_USER"]} for i, u in done.elsewhere]
     return {
@@ -294,15 +303,15 @@ def _disassociate_faces(x: Context, p: Params) -> Result:
 
 def _search_users(x: Context, p: Params) -> Result:
     name, face_id, user_id = p["CollectionId"], p.get("FaceId"), p.get("UserId")
-    limit, threshold = p.get("MaxUsers", _MAX_USERS), p.get("UserMatchThreshold", _MATCH_THRESHOLD)
+    limit, threshold = p.get("MaxUsers", _MAX_USERS), p.get("UserMatchThreshold")
     if (face_id is None) == (user_id is None):
         raise Invalid("Request has invalid parameters. Either FaceId or UserId must be given.")
     if face_id is not None:
-        done = x.app.subjects.search_by_face(name, face_id, limit=limit, threshold=threshold)
+        done = x.app.subjects.search_by_face(x.caller, name, face_id, limit=limit, threshold=threshold)
         searched: Result = {"SearchedFace": {"FaceId": face_id}}
     else:
         assert user_id is not None
-        done = x.app.subjects.search_by_subject(name, user_id, limit=limit, threshold=threshold)
+        done = x.app.subjects.search_by_subject(x.caller, name, user_id, limit=limit, threshold=threshold)
         searched = {"SearchedUser": {"UserId": user_id}}
     matches = [wire.user_match(c) for c in done.candidates]
     return {"UserMatches": matches, "FaceModelVersion": done.pack_version, **searched}
@@ -310,10 +319,11 @@ def _search_users(x: Context, p: Params) -> Result:
 
 def _search_users_by_image(x: Context, p: Params) -> Result:
     done = x.app.subjects.search_by_image(
+        x.caller,
         p["CollectionId"],
         _image(p["Image"]),
         limit=p.get("MaxUsers", _MAX_USERS),
-        threshold=p.get("UserMatchThreshold", _MATCH_THRESHOLD),
+        threshold=p.get("UserMatchThreshold"),
         quality=_quality(p, QualityFilter.NONE),
     )
     result: Result = {
@@ -361,6 +371,10 @@ OFFERED: Mapping[str, Handler] = {
 
 WITH_IMAGE = frozenset({"DetectFaces", "CompareFaces", "IndexFaces", "SearchFacesByImage", "SearchUsersByImage"})
 """Those that run the models, and wait for an inference thread."""
+
+
+SEARCHES = frozenset({"SearchFaces", "SearchFacesByImage", "SearchUsers", "SearchUsersByImage"})
+"""Those that answer with a list of candidates, and say so."""
 
 
 def refuse(operation: str) -> Handler:

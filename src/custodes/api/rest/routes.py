@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Health, readiness, metrics and model packs, with an OpenAPI description at ``/v1/openapi.json``.
 
-These routes say how the server is, never what it knows: how many faces, but no face, no name, no key.
+These routes say how the server is, never what it knows: how many faces, but no face, no name, no key. ``/ledger/`` is
+the ledger, for whoever wants to check it.
 """
 
 from __future__ import annotations
@@ -73,7 +74,6 @@ class Problem(BaseModel):
     remedy: str
 
 
-_PAGE = 1000
 _REMEDY = "/v1/openapi.json lists what there is."
 _STATUS: dict[type[CustodesError], int] = {NotFound: 404, Invalid: 400, Throttled: 429, IntegrityError: 500}
 
@@ -85,14 +85,8 @@ def _problem(status: int, error: CustodesError) -> JSONResponse:
 
 def _count(app: App, telemetry: Telemetry) -> None:
     """Tell telemetry how much is enrolled."""
-    collections, faces, users = 0, 0, 0
-    position: int | None = 0
-    while position is not None:
-        page, position = app.collections.list(after=position, limit=_PAGE)
-        collections += len(page)
-        faces += sum(c.face_count for c in page)
-        users += sum(c.subject_count for c in page)
-    telemetry.enrolled(collections=collections, faces=faces, users=users)
+    held = app.collections.enrolled()
+    telemetry.enrolled(collections=held.collections, faces=held.faces, users=held.users)
 
 
 def _pack(manifest: Manifest) -> Pack:
@@ -166,4 +160,23 @@ def create_rest(app: App, gate: Gate, telemetry: Telemetry, warm_up: WarmUp) -> 
     async def pack(pack_id: Annotated[str, Path(max_length=64)]) -> Pack:
         return _pack(await gate.probe.run(lambda: app.packs.get(pack_id)))
 
+    @rest.get(
+        "/ledger/{path:path}",
+        summary="Read the ledger as a C2SP tlog-tiles client does",
+        response_class=Response,
+        responses={404: {"model": Problem}},
+    )
+    async def ledger(path: Annotated[str, Path(max_length=200)]) -> Response:
+        data = await gate.quick.run(lambda: app.ledger.read(path))
+        return Response(data, media_type=_media(path), headers={"cache-control": _caching(path)})
+
     return rest
+
+
+def _media(path: str) -> str:
+    return "application/octet-stream" if path.startswith("tile/") else "text/plain; charset=utf-8"
+
+
+def _caching(path: str) -> str:
+    """Full tiles and partial ones never change; checkpoints do."""
+    return "public, max-age=31536000, immutable" if path.startswith("tile/") else "no-cache"

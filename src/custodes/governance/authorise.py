@@ -1,0 +1,360 @@
+# SPDX-License-Identifier: Apache-2.0
+"""May this caller do this? Facts are gathered from the state and from what is asked, and the rules decide.
+
+:func:`Authoriser.authorise` returns a :class:`Permit` or raises :class:`Refused`, which carries the decision so that it
+can be recorded. What can't be gathered (a case that there isn't, a principal that is gone) denies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+import sqlalchemy as sa
+
+from custodes.errors import Denied, NotFound
+from custodes.governance.grounds import Grounds
+from custodes.governance.model import Authority, Caller, Consent, Principal
+from custodes.governance.policy import Decision
+from custodes.governance.registry import Registry, State
+from custodes.governance.request import (
+    SEARCHES,
+    Act,
+    Action,
+    AuthorityFacts,
+    AuthorityKind,
+    CaseFacts,
+    ConsentFacts,
+    OrganisationFacts,
+    OrgClass,
+    Percent,
+    Request,
+    ResultFacts,
+    Target,
+    Tracking,
+    Use,
+)
+from custodes.governance.rulebook import floor_of
+from custodes.governance.watch import Watch
+
+__all__ = ["EXIGENCY_LASTS", "Ask", "Authoriser", "Held", "Permit", "Refused"]
+
+EXIGENCY_LASTS = timedelta(hours=48)
+"""So long an exigent use stands without an authority (AI Act, Art. 26(10); FRTWA)."""
+
+_UNCAPPED = frozenset({OrgClass.GENERAL, OrgClass.HOUSEHOLD})
+
+
+def _none() -> tuple[str, ...]:
+    return ()
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A collection, as far as rules care: its random id, its owner, what it is for."""
+
+    uid: str
+    owner: str
+    purpose: str
+    public_space: bool = False
+    retention_days: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """What a caller wants to do with faces.
+
+    Attributes:
+        action: what.
+        collection: with which collection.
+        threshold: least similarity, 0..100.
+        attributes: what is asked of a face's looks.
+        label: external image id of what is enrolled.
+        subjects: gives words for who is searched for (``reference:ID``), if an authority names subjects.
+        results: facts of kept results.
+        live: whether it runs over live video.
+    """
+
+    action: Action
+    collection: Held | None = None
+    threshold: float | None = None
+    attributes: frozenset[str] = frozenset()
+    label: str | None = None
+    subjects: Callable[[], Sequence[str]] = _none
+    results: ResultFacts | None = None
+    live: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Permit:
+    """A decision that something may be done, by which state it was taken, and on which consent, if on one."""
+
+    request: Request
+    decision: Decision
+    state: State
+    organisation: str
+    consent: str | None = None
+
+
+class Refused(Denied):
+    """A rule forbids it.
+
+    Attributes:
+        request, decision, state: what was decided, and by what.
+        organisation: whose it was.
+    """
+
+    def __init__(self, request: Request, decision: Decision, state: State, organisation: str) -> None:
+        first = decision.rules[0] if decision.rules else None
+        super().__init__(decision.message(), code=first.id if first else "")
+        self.request = request
+        self.decision = decision
+        self.state = state
+        self.organisation = organisation
+
+
+class Authoriser:
+    """Decides.
+
+    Args:
+        registry, grounds, watch: what decisions rest on.
+    """
+
+    def __init__(self, registry: Registry, grounds: Grounds, watch: Watch) -> None:
+        self._registry = registry
+        self._grounds = grounds
+        self._watch = watch
+
+    def authorise(
+        self,
+        c: sa.Connection,
+        caller: Caller,
+        ask: Ask,
+        now: datetime,
+        *,
+        tracking: Tracking | None = None,
+    ) -> Permit:
+        """Decide on a use of faces.
+
+        Args:
+            c: a transaction that sees the state.
+            caller: who asks.
+            ask: for what.
+            now: when, by the ledger's clock.
+            tracking: what this search and earlier ones amount to, once that is known.
+
+        Raises:
+            Refused: if a rule forbids it.
+            Denied: if the caller is nobody.
+        """
+        state = self._registry.state(c)
+        organisation = self._who(state, caller)[1]
+        consent = self._consent(c, caller, organisation, ask, now)
+        request = self._use(c, state, caller, ask, now, tracking, consent)
+        return replace(self._decided(state, caller, request), consent=consent.id if consent else None)
+
+    def act(
+        self,
+        c: sa.Connection,
+        caller: Caller,
+        action: Action,
+        now: datetime,
+        *,
+        own: bool = True,
+        reason: bool = False,
+        proposer: str | None = None,
+    ) -> Permit:
+        """Decide on an act of those who govern; ``proposer`` is the person whose proposal is approved.
+
+        Raises:
+            Refused: if a rule forbids it.
+            Denied: if the caller is nobody.
+        """
+        state = self._registry.state(c)
+        principal, organisation = self._who(state, caller)
+        facts = Act(
+            now=now,
+            org=_org(state, organisation),
+            purpose=str(caller.purpose),
+            person=principal.person,
+            roles=frozenset(map(str, principal.roles)),
+            suspended=_suspended(state, caller.principal),
+            key_expires=caller.key_expires,
+            proposer=proposer,
+            reason=reason,
+            own=own,
+            overseers=len(state.overseers),
+        )
+        return self._decided(state, caller, Request(caller.principal, action, facts))
+
+    def organisation(self, state: State, caller: Caller) -> str:
+        """Return the id of a caller's organisation.
+
+        Raises:
+            Denied: if the caller is nobody.
+        """
+        return self._who(state, caller)[1]
+
+    def threshold(self, state: State, caller: Caller, stated: float | None, default: float) -> float:
+        """Return the least similarity to use: as stated, else the default, raised to the floor of class and purpose."""
+        if stated is not None:
+            return stated
+        principal = state.principals.get(caller.principal)
+        if principal is None:
+            return default
+        org_class = state.organisations[principal.organisation].org_class
+        return max(default, floor_of(state.rulebooks, org_class, caller.purpose))
+
+    def is_counted(self, state: State, caller: Caller, action: Action) -> bool:
+        """Tell whether a use counts against a daily cap: searches of all but photo apps and households."""
+        principal = state.principals.get(caller.principal)
+        if principal is None or action not in SEARCHES:
+            return False
+        return state.organisations[principal.organisation].org_class not in _UNCAPPED
+
+    def _decided(self, state: State, caller: Caller, request: Request) -> Permit:
+        decision = state.rules.decide(request)
+        organisation = state.principals[caller.principal].organisation
+        if not decision.allowed:
+            raise Refused(request, decision, state, organisation)
+        return Permit(request, decision, state, organisation)
+
+    @staticmethod
+    def _who(state: State, caller: Caller) -> tuple[Principal, str]:
+        principal = state.principals.get(caller.principal)
+        if principal is None:
+            raise Denied("The access key belongs to nobody.", remedy="Ask the operator for a key.")
+        return principal, principal.organisation
+
+    def _use(
+        self,
+        c: sa.Connection,
+        state: State,
+        caller: Caller,
+        ask: Ask,
+        now: datetime,
+        tracking: Tracking | None,
+        consent: Consent | None,
+    ) -> Request:
+        principal, organisation = self._who(state, caller)
+        facts = Use(
+            now=now,
+            org=_org(state, organisation),
+            purpose=str(caller.purpose),
+            roles=frozenset(map(str, principal.roles)),
+            trained=principal.is_trained(now),
+            suspended=_suspended(state, caller.principal),
+            stopped=state.is_stopped(organisation, str(caller.purpose)),
+            attested=frozenset(d for d, until in state.attested.get(organisation, ()) if until > now),
+            key_expires=caller.key_expires,
+            case=self._case(c, state, caller, organisation),
+            authority=self._authority(c, state, caller, organisation, ask, now),
+            consent=_agreed(consent, organisation),
+            collection=_target(state, ask.collection, organisation),
+            threshold=None if ask.threshold is None else Percent(ask.threshold),
+            attributes=ask.attributes,
+            provenance=caller.provenance,
+            live=ask.live,
+            tracking=tracking,
+            results=ask.results,
+        )
+        if self.is_counted(state, caller, ask.action):
+            uses = self._watch.uses(c, caller.principal, organisation, now)
+            facts = replace(facts, today=uses)
+        return Request(caller.principal, ask.action, facts)
+
+    def _case(self, c: sa.Connection, state: State, caller: Caller, organisation: str) -> CaseFacts | None:
+        if caller.case is None:
+            return None
+        try:
+            case = self._registry.case(c, state, caller.case)
+        except NotFound:  # it is nobody's, and closed
+            return CaseFacts(kind="none", open=False, own=False)
+        return CaseFacts(str(case.kind), case.closed_at is None, case.organisation == organisation)
+
+    def _authority(
+        self, c: sa.Connection, state: State, caller: Caller, organisation: str, ask: Ask, now: datetime
+    ) -> AuthorityFacts | None:
+        if caller.exigency is not None:
+            return AuthorityFacts(
+                kind=str(AuthorityKind.EXIGENCY),
+                own=True,
+                purposes=frozenset({str(caller.purpose)}),
+                collections=frozenset({ask.collection.uid} if ask.collection else ()),
+                covers_subject=True,
+                not_before=now,
+                not_after=now + EXIGENCY_LASTS,
+            )
+        if caller.authority is None:
+            return None
+        try:
+            found = self._registry.authority(c, state, caller.authority)
+        except NotFound:  # it covers nothing
+            return AuthorityFacts("none", False, frozenset(), frozenset(), False, now, now)
+        return AuthorityFacts(
+            kind=str(found.kind),
+            own=found.organisation == organisation,
+            purposes=frozenset(map(str, found.purposes)),
+            collections=found.collections,
+            covers_subject=self._covers(found, organisation, ask),
+            not_before=found.not_before,
+            not_after=found.not_after,
+        )
+
+    def _covers(self, authority: Authority, organisation: str, ask: Ask) -> bool:
+        if not authority.subjects:
+            return True
+        asked = {self._watch.hash(organisation, "subject", s).hex() for s in ask.subjects()}
+        return bool(asked & authority.subjects)
+
+    def _consent(self, c: sa.Connection, caller: Caller, organisation: str, ask: Ask, now: datetime) -> Consent | None:
+        """Find the consent that an enrolment rests on: as it is named, or by collection and label."""
+        if ask.action != Action.ENROL or ask.collection is None:
+            return None
+        if caller.consent is None:
+            if ask.label is None:
+                return None
+            return self._grounds.consent_for(c, organisation, ask.collection.uid, ask.label, now)
+        try:
+            found = self._grounds.find_consent(c, caller.consent)
+        except NotFound:
+            return None
+        fits = found.collection == ask.collection.uid and found.external_image_id == ask.label
+        return found if fits and found.withdrawn_at is None else None
+
+
+def _agreed(consent: Consent | None, organisation: str) -> ConsentFacts | None:
+    if consent is None:
+        return None
+    return ConsentFacts(
+        kind=str(consent.kind),
+        own=consent.organisation == organisation,
+        purposes=frozenset(map(str, consent.purposes)),
+        given=consent.given_at,
+        not_after=consent.not_after,
+    )
+
+
+def _org(state: State, organisation: str) -> OrganisationFacts:
+    found = state.organisations[organisation]
+    return OrganisationFacts(found.org_class, found.jurisdiction, found.country)
+
+
+def _suspended(state: State, principal: str) -> bool:
+    found = state.principals[principal]
+    return found.suspended_at is not None or state.organisations[found.organisation].suspended_at is not None
+
+
+def _target(state: State, held: Held | None, organisation: str) -> Target | None:
+    if held is None:
+        return None
+    owner = state.organisations.get(held.owner)
+    return Target(
+        id=held.uid,
+        own=held.owner == organisation,
+        owner_class=str(owner.org_class) if owner else "none",
+        purpose=held.purpose,
+        public_space=held.public_space,
+        retention_days=held.retention_days,
+    )

@@ -1,0 +1,211 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Erasing: what is due, what is asked for; and the openings in the ledger that go with it.
+
+An entry stays for ever; what it commits to is opened by salts, and these are destroyed with the reference that they
+are about. A person gets a receipt: the entry of the erasure, opened, with a proof that it is in the ledger.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from custodes.db import Database
+from custodes.domain import Reference
+from custodes.errors import Code, NotFound
+from custodes.gallery import Collections, Due, Held, References, Retention
+from custodes.governance import Action, Caller, Consent, Grounds
+from custodes.ledger import Log, commit, parse
+from custodes.operations.guard import Guard
+
+__all__ = ["Eraser", "ErasureOperations", "Mention", "Report", "owner_of"]
+
+_MOST = 10_000  # references of one person
+_A_ENTRY = 500  # commitments that fit into one
+
+
+@dataclass(frozen=True, slots=True)
+class Mention:
+    """One use of a person's references, as the ledger has it."""
+
+    index: int
+    at: str
+    action: str
+    decision: str
+    organisation: str
+    org_class: str
+    purpose: str
+    principal: str
+    case: str | None
+    authority: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What is held of a person in a collection, on which ground, until when, and every use of it."""
+
+    collection: str
+    owner: str
+    purpose: str
+    retention_days: int | None
+    references: tuple[tuple[Reference, Held], ...]
+    consents: tuple[Consent, ...]
+    uses: tuple[Mention, ...]
+
+
+def owner_of(reference_id: str) -> bytes:
+    """Return how the ledger's openings know a reference: the 16 bytes of its id, or nothing that a reference has."""
+    try:
+        return uuid.UUID(reference_id).bytes
+    except ValueError:
+        return b""
+
+
+class Eraser:
+    """Lets the ledger forget what its commitments stand for.
+
+    Args:
+        log: the ledger.
+    """
+
+    def __init__(self, log: Log) -> None:
+        self._log = log
+
+    def forget(self, c: sa.Connection, reference_ids: Iterable[str]) -> None:
+        """Destroy the openings of references, in the transaction in which they are deleted."""
+        owners = [owner_of(i) for i in reference_ids]
+        if owners:
+            self._log.forget(c, owners)
+
+
+class ErasureOperations:
+    """Retention, and what a person may ask: what is held, how it was used, and that it is gone.
+
+    Args:
+        guard, database: decide and record.
+        log: the ledger.
+        collections, references, retention: the gallery.
+        grounds: consents.
+        eraser: lets the ledger's openings go.
+    """
+
+    def __init__(
+        self,
+        guard: Guard,
+        database: Database,
+        log: Log,
+        collections: Collections,
+        references: References,
+        retention: Retention,
+        grounds: Grounds,
+        eraser: Eraser,
+    ) -> None:
+        self._guard = guard
+        self._db = database
+        self._log = log
+        self._collections = collections
+        self._references = references
+        self._retention = retention
+        self._grounds = grounds
+        self._eraser = eraser
+
+    def run_retention(self) -> int:
+        """Erase all that is due: older than its collection keeps it, or enrolled on a consent that has ended.
+
+        Returns:
+            How many references are gone.
+        """
+        gone = 0
+        while due := self._retention.overdue():
+            gone += sum(self._erase(one, "retention") for one in due)
+        with self._db.read() as c:
+            ended = self._grounds.ended_consents(c, self._guard.now(c))
+        for consent in ended:
+            while due := self._retention.without((consent.id,)):
+                gone += sum(self._erase(one, "consent-ended", consent.id) for one in due)
+            with self._guard.transaction() as c:
+                self._grounds.executed(c, consent.id, self._guard.now(c))
+                self._guard.append_system(c, "consent-executed", {"consent": consent.id})
+            self._db.scrub()
+        return gone
+
+    def _erase(self, due: Due, event: str, consent: str | None = None) -> int:
+        with self._guard.transaction() as c:
+            gone = self._retention.erase(due.collection, due.reference_ids)
+            self._eraser.forget(c, gone)
+            told: dict[str, object] = {"collection": due.uid, "organisation": due.owner, "erased": len(gone)}
+            if consent is not None:
+                told["consent"] = consent
+            openings = [commit(f"reference.{n}", i.encode()) for n, i in enumerate(gone)]
+            for start in range(0, max(len(openings), 1), _A_ENTRY):
+                part = openings[start : start + _A_ENTRY]
+                self._guard.append_system(c, event, told | {"erased": len(part)}, part)
+        return len(gone)
+
+    def report(self, caller: Caller, name: str, reference_ids: Sequence[str] = (), user: str | None = None) -> Report:
+        """Tell what is held of a person, and every use of it.
+
+        Args:
+            caller: who asks.
+            name: the collection.
+            reference_ids: the person's references.
+            user: the subject that has them, instead.
+
+        Raises:
+            NotFound: if there is no such collection, or nothing of the person in it.
+            Denied: if a rule forbids it.
+        """
+        collection = self._collections.get(name)
+        with self._guard.using(caller, Action.EXPORT_REPORT, collection) as using:
+            ids = list(reference_ids) if user is None else None
+            page, _ = self._references.list(name, after=0, limit=_MOST, subject_id=user, reference_ids=ids)
+            if not page:
+                raise NotFound("The collection holds nothing of this person.", code=Code.FACE_MISSING)
+            held = {h.reference_id: h for h in self._retention.held(name, [r.reference_id for r in page])}
+            with self._db.read() as c:
+                consents = {h.consent: self._grounds.find_consent(c, h.consent) for h in held.values() if h.consent}
+            indexes = sorted({i for r in page for i in self._log.mentions(owner_of(r.reference_id))})
+            uses = tuple(_mention(i, parse(self._log.entry(i))) for i in indexes)
+            using.part.note(reported=len(page))
+            using.part.mentions.extend(owner_of(r.reference_id) for r in page)
+            return Report(
+                collection=name,
+                owner=collection.owner,
+                purpose=collection.purpose,
+                retention_days=collection.retention_days,
+                references=tuple((r, held[r.reference_id]) for r in page),
+                consents=tuple(consents.values()),
+                uses=uses,
+            )
+
+    def receipt(self, index: int) -> bytes:
+        """Return the receipt of an erasure: its entry, opened, with a proof that it is in the ledger, as JSON.
+
+        Raises:
+            NotFound: if there is no such entry, or it erased nothing.
+        """
+        entry = parse(self._log.entry(index))
+        if not entry.get("erased"):
+            raise NotFound(f"The entry {index} erased nothing.")
+        return self._log.disclose(index).to_json()
+
+
+def _mention(index: int, entry: Mapping[str, Any]) -> Mention:
+    request = entry.get("request") or {}
+    facts = request.get("facts") or {}
+    return Mention(
+        index=index,
+        at=str(entry["at"]),
+        action=str(request.get("action", entry["kind"])),
+        decision=str(entry.get("decision", "")),
+        organisation=str(entry.get("organisation", "")),
+        org_class=str((facts.get("org") or {}).get("class", "")),
+        purpose=str(facts.get("purpose", "")),
+        principal=str(request.get("principal", "")),
+        case=entry.get("case"),
+        authority=entry.get("authority"),
+    )

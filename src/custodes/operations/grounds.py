@@ -1,0 +1,327 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Use cases around the grounds that a use may rest on: cases, authorities, consents, duties; and kept results."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from custodes.db import Database
+from custodes.errors import Invalid, NotFound
+from custodes.gallery import Collections
+from custodes.governance import (
+    EXIGENCY_LASTS,
+    Action,
+    Authority,
+    AuthorityKind,
+    Caller,
+    Case,
+    Consent,
+    ConsentKind,
+    Exigency,
+    Grounds,
+    Purpose,
+    Registry,
+    ResultFacts,
+    Watch,
+    new_id,
+)
+from custodes.operations.guard import Guard
+
+__all__ = ["Attested", "GroundOperations", "KeptResults"]
+
+_MAX_DAYS = 3650
+
+
+@dataclass(frozen=True, slots=True)
+class Attested:
+    """A duty that software can't enforce, and who attests to it until when (None: nobody)."""
+
+    duty: str
+    rulebook: str
+    citation: str
+    text: str
+    who: str
+    attested_by: str | None
+    until: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class KeptResults:
+    """What an exigent search found, and until when that may be seen without an authority."""
+
+    exigency: Exigency
+    seals_at: datetime
+    filed: bool
+    results: bytes = b""
+
+
+class GroundOperations:
+    """Cases, authorities, consents, duties, kept results."""
+
+    def __init__(
+        self,
+        guard: Guard,
+        database: Database,
+        registry: Registry,
+        grounds: Grounds,
+        watch: Watch,
+        collections: Collections,
+    ) -> None:
+        self._guard = guard
+        self._db = database
+        self._registry = registry
+        self._grounds = grounds
+        self._watch = watch
+        self._collections = collections
+
+    # --- cases ---
+
+    def open_case(self, caller: Caller, kind: Purpose, organisation: str | None = None) -> Case:
+        """Open a case of an organisation, the caller's own unless another is named.
+
+        Raises:
+            Denied: if a rule forbids it.
+            Invalid: if there are no cases for this purpose.
+        """
+        mine = self._guard.organisation_of(caller)
+        owner = organisation or mine
+        self._must_exist(owner)
+        with self._guard.acting(caller, Action.MANAGE_CASES, own=owner == mine) as acting:
+            made = self._grounds.open_case(acting.connection, owner, kind, acting.now)
+            acting.note(change="case-opened", target=made.id, case_kind=str(kind), in_organisation=owner)
+            return made
+
+    def close_case(self, caller: Caller, case: str) -> Case:
+        """Close a case, for good.
+
+        Raises:
+            Denied: if a rule forbids it.
+            NotFound: if there is none of this id.
+            Conflict: if it is closed already.
+        """
+        with self._db.read() as c:
+            owner = self._grounds.case(c, case).organisation
+        with self._guard.acting(
+            caller, Action.MANAGE_CASES, own=owner == self._guard.organisation_of(caller)
+        ) as acting:
+            closed = self._grounds.close_case(acting.connection, case, acting.now)
+            acting.note(change="case-closed", target=case)
+            return closed
+
+    def cases(self) -> tuple[Case, ...]:
+        """List all cases."""
+        with self._db.read() as c:
+            return self._grounds.cases(c)
+
+    # --- authorities ---
+
+    def file(
+        self,
+        caller: Caller,
+        kind: AuthorityKind,
+        *,
+        issuer: str,
+        document_hash: str,
+        purposes: Iterable[Purpose],
+        collections: Iterable[str],
+        not_before: datetime,
+        not_after: datetime,
+        subjects: Iterable[str] = (),
+        organisation: str | None = None,
+        satisfies: str | None = None,
+    ) -> Authority:
+        """File an authority.
+
+        Args:
+            caller: who files it.
+            kind, issuer, document_hash: what it is, who gave it, and the SHA-256 of its document.
+            purposes, collections: its scope; collections by name.
+            not_before, not_after: valid from the first on and before the second.
+            subjects: whom it is about (``reference:ID``, ``subject:USER``, ``image:SHA256``); none for anybody.
+            organisation: whose it is; the caller's own unless another is named.
+            satisfies: id of the exigency that it is filed for afterwards.
+
+        Raises:
+            Denied: if a rule forbids it.
+            NotFound: if a collection or an exigency isn't there.
+            Invalid: if a value can't be meant.
+        """
+        if kind == AuthorityKind.EXIGENCY:
+            raise Invalid(
+                "An exigency isn't filed: it is stated with the search that can't wait.",
+                remedy="Send the signed header x-custodes-exigency with the reason.",
+            )
+        mine = self._guard.organisation_of(caller)
+        owner = organisation or mine
+        self._must_exist(owner)
+        uids = frozenset(self._collections.get(name).uid for name in collections)
+        with self._guard.acting(caller, Action.FILE_AUTHORITY, own=owner == mine) as acting:
+            made = self._grounds.file(
+                acting.connection,
+                Authority(
+                    id=new_id("auth"),
+                    organisation=owner,
+                    kind=kind,
+                    issuer=issuer,
+                    document_hash=document_hash,
+                    purposes=frozenset(purposes),
+                    collections=uids,
+                    subjects=frozenset(self._watch.hash(owner, "subject", s).hex() for s in subjects),
+                    not_before=not_before,
+                    not_after=not_after,
+                    filed_at=acting.now,
+                    filed_by=caller.principal,
+                    satisfies=satisfies,
+                ),
+            )
+            acting.note(change="authority-filed", target=made.id, authority_kind=str(kind), in_organisation=owner)
+            acting.note(issuer=made.issuer, document=document_hash, purposes=sorted(map(str, made.purposes)))
+            acting.note(collections=sorted(uids), not_before=not_before.isoformat(), not_after=not_after.isoformat())
+            acting.note(subjects=len(made.subjects), satisfies=satisfies)
+            return made
+
+    def authorities(self) -> tuple[Authority, ...]:
+        """List all authorities, exigencies too."""
+        with self._db.read() as c:
+            return self._grounds.authorities(c)
+
+    # --- consents ---
+
+    def consent(
+        self,
+        caller: Caller,
+        kind: ConsentKind,
+        *,
+        collection: str,
+        external_image_id: str,
+        purposes: Iterable[Purpose],
+        document_hash: str,
+        days: int,
+    ) -> Consent:
+        """Record a person's consent to being enrolled in a collection under an external image id.
+
+        Raises:
+            Denied: if a rule forbids it.
+            NotFound: if there is no such collection.
+            Invalid: if a value can't be meant.
+        """
+        if not 1 <= days <= _MAX_DAYS:
+            raise Invalid(f"A consent lasts 1 to {_MAX_DAYS} days.")
+        target = self._collections.get(collection)
+        mine = self._guard.organisation_of(caller)
+        with self._guard.acting(caller, Action.FILE_CONSENT, own=target.owner == mine) as acting:
+            made = self._grounds.consent(
+                acting.connection,
+                Consent(
+                    id=new_id("consent"),
+                    organisation=target.owner,
+                    kind=kind,
+                    collection=target.uid,
+                    external_image_id=external_image_id,
+                    purposes=frozenset(purposes),
+                    document_hash=document_hash,
+                    given_at=acting.now,
+                    not_after=acting.now + timedelta(days=days),
+                ),
+            )
+            acting.note(change="consent-recorded", target=made.id, consent_kind=str(kind), in_organisation=target.owner)
+            acting.note(document=document_hash, purposes=sorted(map(str, made.purposes)))
+            acting.note(not_after=made.not_after.isoformat())
+            return made
+
+    def withdraw(self, caller: Caller, consent: str) -> Consent:
+        """Withdraw a consent; what was enrolled on it is erased by the retention that follows.
+
+        Raises:
+            Denied: if a rule forbids it.
+            NotFound: if there is none of this id.
+            Conflict: if it is withdrawn already.
+        """
+        with self._db.read() as c:
+            owner = self._grounds.find_consent(c, consent).organisation
+        with self._guard.acting(
+            caller, Action.FILE_CONSENT, own=owner == self._guard.organisation_of(caller)
+        ) as acting:
+            gone = self._grounds.withdraw(acting.connection, consent, acting.now)
+            acting.note(change="consent-withdrawn", target=consent)
+            return gone
+
+    def consents(self) -> tuple[Consent, ...]:
+        """List all consents."""
+        with self._db.read() as c:
+            return self._grounds.consents(c)
+
+    # --- duties ---
+
+    def attest(self, caller: Caller, duty: str, days: int, organisation: str | None = None) -> None:
+        """Attest to a duty of an organisation for some days.
+
+        Raises:
+            Denied: if a rule forbids it.
+            NotFound: if there is no such duty.
+            Invalid: if it isn't for 1 to 3,650 days.
+        """
+        if duty not in {d.id for b in self._registry.shipped for d in b.duties}:
+            raise NotFound(f"There is no duty {duty}.", remedy="custodes rules duties lists all.")
+        if not 1 <= days <= _MAX_DAYS:
+            raise Invalid(f"An attestation is for 1 to {_MAX_DAYS} days.")
+        mine = self._guard.organisation_of(caller)
+        owner = organisation or mine
+        self._must_exist(owner)
+        with self._guard.acting(caller, Action.ATTEST_DUTY, own=owner == mine) as acting:
+            until = acting.now + timedelta(days=days)
+            self._grounds.attest(acting.connection, owner, duty, caller.principal, acting.now, until)
+            acting.note(change="duty-attested", target=duty, in_organisation=owner, until=until.isoformat())
+
+    def duties(self, organisation: str) -> tuple[Attested, ...]:
+        """List the duties of the enabled rulebooks, and who attests to them for an organisation."""
+        with self._db.read() as c:
+            state = self._registry.state(c)
+            known = {d: (by, until) for o, d, by, _, until in self._grounds.attestations(c) if o == organisation}
+        return tuple(
+            Attested(d.id, book.id, d.citation, d.text, d.who, *known.get(d.id, (None, None)))
+            for book in state.rulebooks
+            for d in book.duties
+        )
+
+    # --- kept results ---
+
+    def kept(self) -> tuple[KeptResults, ...]:
+        """List the kept results of exigent searches; not what they are."""
+        with self._db.read() as c:
+            return tuple(
+                KeptResults(e, e.kept_at + EXIGENCY_LASTS, self._grounds.is_satisfied(c, e.authority))
+                for e in self._watch.kept(c)
+            )
+
+    def open_kept(self, caller: Caller, result: str) -> KeptResults:
+        """Show what an exigent search found; after 48 hours only if an authority was filed for it.
+
+        Raises:
+            Denied: if a rule forbids it, as when it is sealed.
+            NotFound: if there are none of this id.
+        """
+        mine = self._guard.organisation_of(caller)
+        with self._db.read() as c:
+            found = self._watch.find_kept(c, result)
+            filed = self._grounds.is_satisfied(c, found.authority)
+            age = self._guard.now(c) - found.kept_at
+        facts = ResultFacts(
+            exigent=True,
+            filed=filed,
+            own=found.organisation == mine,
+            age_hours=int(age.total_seconds() // 3600),
+        )
+        target = self._collections.find(found.collection)
+        with self._guard.using(caller, Action.READ_RESULTS, target, results=facts) as using:
+            using.part.note(result=result)
+            with self._db.read() as c:
+                told = self._watch.open_kept(c, result)
+            return KeptResults(found, found.kept_at + EXIGENCY_LASTS, filed, told)
+
+    def _must_exist(self, organisation: str) -> None:
+        with self._db.read() as c:
+            if organisation not in self._registry.state(c).organisations:
+                raise NotFound(f"There is no organisation {organisation}.", remedy="custodes org list shows all.")

@@ -1,0 +1,458 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Authorise -> act -> record: the one way in which anything is done here.
+
+A use is decided before anything is decoded, done, and decided again in the transaction that writes its entry if
+anything changed meanwhile: a stop, a moratorium, a closed case, another search that filled the day's cap, or what was
+found. Nothing is returned before that transaction has committed; what is refused or fails is an entry too.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from custodes.db import Database, hold
+from custodes.errors import CustodesError
+from custodes.gallery import Collection
+from custodes.governance import (
+    EXIGENCY_LASTS,
+    Action,
+    AlarmKind,
+    Ask,
+    Authoriser,
+    Authority,
+    AuthorityKind,
+    Caller,
+    Held,
+    Permit,
+    Purpose,
+    Refused,
+    Registry,
+    Restraints,
+    ResultFacts,
+    Watch,
+    new_id,
+)
+from custodes.governance.grounds import Grounds
+from custodes.governance.request import SEARCHES, Tracking, to_json
+from custodes.ledger import Log, Opening, commit
+
+__all__ = ["Acting", "Guard", "Part", "Using", "held"]
+
+_NOTICE = "A candidate is a lead for a person to judge, not an identity."
+_ALARMS = {"base.cap": AlarmKind.CAP, "base.tracking": AlarmKind.TRACKING}
+_ORDER = "custodes.governance"
+"""Held by whoever decides in a transaction that writes, so that what changed before is seen."""
+
+
+def held(collection: Collection) -> Held:
+    """Return what the rules care for of a collection."""
+    return Held(
+        collection.uid, collection.owner, collection.purpose, collection.public_space, collection.retention_days
+    )
+
+
+@dataclass(slots=True)
+class Part:
+    """What one entry tells beyond the decision.
+
+    Attributes:
+        details: counts, versions, ids that tell nothing.
+        openings: salted commitments to what must not stand in the entry.
+        mentions: references that it is about, for their subjects to find.
+        found: words for the subject that was searched for or found first, for the detector of tracking.
+        results: what an exigent search found, to be kept.
+    """
+
+    details: dict[str, object] = field(default_factory=dict)
+    openings: list[Opening] = field(default_factory=list)
+    mentions: list[bytes] = field(default_factory=list)
+    found: tuple[str, ...] = ()
+    results: bytes = b""
+
+    def note(self, **details: object) -> None:
+        """Add details; None is left out."""
+        self.details |= {k: v for k, v in details.items() if v is not None}
+
+    def commit(self, name: str, value: bytes, owner: bytes | None = None) -> None:
+        """Commit to a value; ``owner`` is the reference with which its opening is to be destroyed."""
+        self.openings.append(commit(name, value, owner))
+
+
+class Using:
+    """A use that was permitted and is going on.
+
+    Attributes:
+        permit: the decision.
+        threshold: least similarity to use.
+        parts: one for each entry that will be written; a single one unless the use is several searches.
+    """
+
+    def __init__(self, guard: Guard, caller: Caller, ask: Ask, permit: Permit) -> None:
+        self._guard = guard
+        self.caller = caller
+        self.ask = ask
+        self.permit = permit
+        self.parts = [Part()]
+        self.done = False
+
+    @property
+    def threshold(self) -> float:
+        """Least similarity to use, 0..100."""
+        assert self.ask.threshold is not None
+        return self.ask.threshold
+
+    @property
+    def consent(self) -> str | None:
+        """Id of the consent that was decided on, or None."""
+        return self.permit.consent
+
+    @property
+    def part(self) -> Part:
+        """What the (first) entry tells."""
+        return self.parts[0]
+
+    @contextmanager
+    def committing(self) -> Iterator[sa.Connection]:
+        """Open the transaction of the act; the entry is its last statement.
+
+        Raises:
+            Refused: if the rules forbid it by now; nothing of the act stays.
+        """
+        with self._guard.transaction() as c:
+            yield c
+            self._guard.finish(c, self)
+        self.done = True
+
+
+@dataclass(slots=True)
+class Acting:
+    """An act of those who govern that was permitted: its transaction, its time, and what its entry tells."""
+
+    connection: sa.Connection
+    now: datetime
+    permit: Permit
+    details: dict[str, object] = field(default_factory=dict)
+    openings: list[Opening] = field(default_factory=list)
+
+    def note(self, **details: object) -> None:
+        """Add details; None is left out."""
+        self.details |= {k: v for k, v in details.items() if v is not None}
+
+
+class _Written(threading.local):
+    """Entries that this thread has written."""
+
+    indexes: tuple[int, ...] = ()
+
+
+class Guard:
+    """Decides and records.
+
+    Args:
+        database: where all is.
+        authoriser, registry, restraints, grounds, watch: governance.
+        log: the ledger.
+        notify: told of each alarm after it is committed: its kind and id.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        authoriser: Authoriser,
+        registry: Registry,
+        restraints: Restraints,
+        grounds: Grounds,
+        watch: Watch,
+        log: Log,
+        notify: Callable[[str, str], None] = lambda kind, alarm: None,
+    ) -> None:
+        self._db = database
+        self._authoriser = authoriser
+        self._registry = registry
+        self._restraints = restraints
+        self._grounds = grounds
+        self._watch = watch
+        self._log = log
+        self._notify = notify
+        self._written = _Written()
+
+    @property
+    def written(self) -> tuple[int, ...]:
+        """Indexes of the entries that the last use or act of this thread wrote."""
+        return self._written.indexes
+
+    def taken(self) -> tuple[int, ...]:
+        """Return :attr:`written`, and forget it, for a thread that serves one caller after another."""
+        indexes, self._written.indexes = self._written.indexes, ()
+        return indexes
+
+    @contextmanager
+    def transaction(self) -> Iterator[sa.Connection]:
+        """Open a transaction; what was written is forgotten if it doesn't commit."""
+        self._written.indexes = ()
+        try:
+            with self._db.transaction() as c:
+                yield c
+        except BaseException:
+            self._written.indexes = ()
+            raise
+
+    def now(self, c: sa.Connection) -> datetime:
+        """Return the time by which things are decided: the ledger's."""
+        return self._log.now(c)
+
+    def organisation_of(self, caller: Caller) -> str:
+        """Return the id of a caller's organisation.
+
+        Raises:
+            Denied: if the caller is nobody.
+        """
+        with self._db.read() as c:
+            return self._authoriser.organisation(self._registry.state(c), caller)
+
+    def pseudonym(self, kind: str, value: str) -> str:
+        """Return what the ledger's openings call something that may be a name: a keyed hash, in hexadecimal."""
+        return self._watch.hash("", kind, value).hex()
+
+    # --- uses ---
+
+    @contextmanager
+    def using(
+        self,
+        caller: Caller,
+        action: Action,
+        collection: Collection | Held | None = None,
+        *,
+        threshold: float | None = None,
+        default: float | None = None,
+        attributes: frozenset[str] = frozenset(),
+        label: str | None = None,
+        subjects: Callable[[], Sequence[str]] = tuple,
+        results: ResultFacts | None = None,
+    ) -> Iterator[Using]:
+        """Authorise a use, let it be done, and record it.
+
+        Args:
+            caller: who asks.
+            action: for what.
+            collection: with which collection.
+            threshold, default: least similarity as the caller states it, and unless it does.
+            attributes: what is asked of a face's looks.
+            label: external image id of what is enrolled.
+            subjects: gives words for who is searched for.
+            results: facts of kept results.
+
+        Raises:
+            Refused: if a rule forbids it.
+            IntegrityError: if the clock stands before the ledger's last entry.
+        """
+        self._written.indexes = ()
+        target = held(collection) if isinstance(collection, Collection) else collection
+        ask = Ask(action, target, None, attributes, label, subjects, results)
+        try:
+            with self._db.read() as c:
+                state = self._registry.state(c)
+                if default is not None:
+                    ask = replace(ask, threshold=self._authoriser.threshold(state, caller, threshold, default))
+                permit = self._authoriser.authorise(c, caller, ask, self._log.now(c))
+        except Refused as refused:
+            self._refuse(caller, ask, refused)
+            raise
+        using = Using(self, caller, ask, permit)
+        try:
+            yield using
+            if not using.done:
+                with using.committing():
+                    pass
+        except Refused as refused:
+            self._refuse(caller, ask, refused)
+            raise
+        except Exception as error:
+            self._fail(using, error)
+            raise
+
+    def finish(self, c: sa.Connection, using: Using) -> None:
+        """Decide again where that is needed, count, and append the entries, as the last of a transaction.
+
+        Raises:
+            Refused: if the rules forbid it by now.
+        """
+        hold(c, _ORDER)
+        now = self._log.now(c)
+        state = self._registry.state(c)
+        caller, ask, organisation = using.caller, using.ask, using.permit.organisation
+        counted = self._authoriser.is_counted(state, caller, ask.action)
+        indexes = []
+        for part in using.parts:
+            permit = using.permit
+            tracking = self._tracking(c, using, part, now) if counted else None
+            if counted or state.version != permit.state.version:
+                permit = self._authoriser.authorise(c, caller, ask, now, tracking=tracking)
+            if counted:
+                self._watch.count(c, caller.principal, organisation, now)
+            exigent = self._exigent(c, using, part, now) if counted else {}
+            body = _body(caller, ask, permit, "permit") | {"outcome": "done"} | part.details | exigent
+            appended = self._log.append(c, "use", body, part.openings, part.mentions)
+            indexes.append(appended.index)
+        self._written.indexes = tuple(indexes)
+
+    def _tracking(self, c: sa.Connection, using: Using, part: Part, now: datetime) -> Tracking | None:
+        if not part.found:
+            return None
+        organisation = using.permit.organisation
+        where = using.caller.place or (using.ask.collection.uid if using.ask.collection else "")
+        place = self._watch.hash(organisation, "place", where)
+        subjects = [self._watch.hash(organisation, "subject", word) for word in part.found]
+        tracking = self._watch.tracking(c, organisation, subjects, place, now)
+        self._watch.see(c, organisation, subjects, place, now)
+        return tracking
+
+    def _exigent(self, c: sa.Connection, using: Using, part: Part, now: datetime) -> dict[str, object]:
+        """File the exigency of a break-glass search, keep what it found, and tell oversight."""
+        caller, collection = using.caller, using.ask.collection
+        if caller.exigency is None or collection is None:
+            return {}
+        organisation = using.permit.organisation
+        authority = Authority(
+            id=new_id("auth"),
+            organisation=organisation,
+            kind=AuthorityKind.EXIGENCY,
+            issuer=caller.exigency,
+            document_hash="",
+            purposes=frozenset({Purpose(caller.purpose)}),
+            collections=frozenset({collection.uid}),
+            subjects=frozenset(),
+            not_before=now,
+            not_after=now + EXIGENCY_LASTS,
+            filed_at=now,
+            filed_by=caller.principal,
+        )
+        self._grounds.file(c, authority)
+        result = self._watch.keep(
+            c, organisation, caller.principal, collection.uid, authority.id, part.results or b"[]", now
+        )
+        self._alarm(c, AlarmKind.EXIGENT, organisation, caller.principal, authority.id, now)
+        return {"exigent": True, "authority": authority.id, "kept": result}
+
+    # --- acts of those who govern ---
+
+    @contextmanager
+    def acting(
+        self,
+        caller: Caller,
+        action: Action,
+        *,
+        own: bool = True,
+        reason: bool = False,
+        proposer: str | None = None,
+    ) -> Iterator[Acting]:
+        """Authorise an act of those who govern, let it be done in one transaction, and record it there.
+
+        Args:
+            caller: who acts.
+            action: what.
+            own: whether it concerns the caller's own organisation alone.
+            reason: whether a reason is given.
+            proposer: the person whose proposal is approved.
+
+        Raises:
+            Refused: if a rule forbids it.
+        """
+        try:
+            with self.transaction() as c:
+                hold(c, _ORDER)
+                now = self._log.now(c)
+                permit = self._authoriser.act(c, caller, action, now, own=own, reason=reason, proposer=proposer)
+                acting = Acting(c, now, permit)
+                yield acting
+                self._keep_rules(c, acting)
+                body = _body(caller, Ask(action), permit, "permit") | {"outcome": "done"} | acting.details
+                self._written.indexes = (self._log.append(c, "act", body, acting.openings).index,)
+        except Refused as refused:
+            self._refuse(caller, Ask(action), refused, kind="act")
+            raise
+
+    def _keep_rules(self, c: sa.Connection, acting: Acting) -> None:
+        rules = self._registry.peek(c).rules
+        self._restraints.keep_rules(c, rules.hash, rules.text())
+        if rules.hash != acting.permit.state.rules.hash:
+            acting.note(rules_after=rules.hash)
+
+    def system(self, event: str, details: Mapping[str, object], openings: Sequence[Opening] = ()) -> int:
+        """Record what the installation does by itself (begin, erase what is due), and return the entry's index."""
+        with self.transaction() as c:
+            return self.append_system(c, event, details, openings)
+
+    def append_system(
+        self, c: sa.Connection, event: str, details: Mapping[str, object], openings: Sequence[Opening] = ()
+    ) -> int:
+        """Record what the installation does by itself, in the transaction in which it does it."""
+        return self._log.append(c, "system", {"event": event} | dict(details), openings).index
+
+    # --- what doesn't come about ---
+
+    def _refuse(self, caller: Caller, ask: Ask, refused: Refused, *, kind: str = "use") -> None:
+        permit = Permit(refused.request, refused.decision, refused.state, refused.organisation)
+        raised = []
+        with self.transaction() as c:
+            now = self._log.now(c)
+            body = _body(caller, ask, permit, "deny") | {"outcome": "denied"}
+            appended = self._log.append(c, kind, body)
+            for rule in refused.decision.rules:
+                alarm = next((k for prefix, k in _ALARMS.items() if rule.id.startswith(prefix)), None)
+                if alarm is not None:
+                    raised.append((alarm, rule.id, now))
+            for alarm, detail, at in raised:
+                midnight = at.replace(hour=0, minute=0, second=0, microsecond=0)
+                if alarm != AlarmKind.CAP or not self._watch.has_alarm(c, alarm, caller.principal, midnight):
+                    self._alarm(c, alarm, refused.organisation, caller.principal, detail, at)
+            self._written.indexes = (appended.index,)
+
+    def _fail(self, using: Using, error: Exception) -> None:
+        """Record that what was permitted did not come about.
+
+        Raises:
+            CustodesError: if that can't be recorded.
+        """
+        kind = type(error).__name__ if isinstance(error, CustodesError) else "InternalError"
+        code = error.code if isinstance(error, CustodesError) else ""
+        body = _body(using.caller, using.ask, using.permit, "permit")
+        with self.transaction() as c:
+            told = {"outcome": "failed", "error": f"{kind}/{code}" if code else kind}
+            self._written.indexes = (self._log.append(c, "use", body | told).index,)
+
+    def _alarm(
+        self, c: sa.Connection, kind: AlarmKind, organisation: str, principal: str, detail: str, now: datetime
+    ) -> None:
+        alarm = self._watch.alarm(c, kind, organisation, principal, detail, now)
+        self.append_system(c, "alarm", {"alarm": alarm.id, "alarm_kind": str(kind), "organisation": organisation})
+        self._notify(str(kind), alarm.id)
+
+
+def _body(caller: Caller, ask: Ask, permit: Permit, decision: str) -> dict[str, Any]:
+    """Return what every entry of a decision tells: who, what, the facts, the rules, and the decision."""
+    body: dict[str, Any] = {
+        "organisation": permit.organisation,
+        "key": caller.access_key_id,
+        "request": to_json(permit.request),
+        "rules_hash": permit.state.rules.hash,
+        "decision": decision,
+    }
+    grounds = {"case": caller.case, "authority": caller.authority, "consent": caller.consent}
+    body |= {k: v for k, v in grounds.items() if v is not None}
+    if ask.collection is not None:
+        body["collection"] = ask.collection.uid
+    if permit.decision.rules:
+        body["rules"] = [rule.id for rule in permit.decision.rules]
+    if permit.decision.errors:
+        body["errors"] = list(permit.decision.errors)
+    if ask.action in SEARCHES:
+        body["notice"] = _NOTICE
+    return body

@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Use cases around the ledger: reading, publishing, opening an entry to somebody, witnesses, and verifying."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from custodes.governance import Action, Caller
+from custodes.ledger import Disclosed as Disclosed
+from custodes.ledger import Log, Published, VerifierKey, parse
+from custodes.ledger import Verified as Verified
+from custodes.ledger import check_disclosure as check_disclosure
+from custodes.ledger import open_source as open_source
+from custodes.ledger import verify as verify
+from custodes.operations.guard import Guard
+
+__all__ = ["Disclosed", "LedgerOperations", "Verified", "check_disclosure", "open_source", "verify"]
+
+
+class LedgerOperations:
+    """The ledger of this installation."""
+
+    def __init__(self, guard: Guard, log: Log) -> None:
+        self._guard = guard
+        self._log = log
+
+    @property
+    def origin(self) -> str:
+        """Name of the log."""
+        return self._log.origin
+
+    @property
+    def vkey(self) -> str:
+        """The log's verifier key."""
+        return self._log.vkey
+
+    def size(self) -> int:
+        """Return how many entries there are."""
+        return self._log.size()
+
+    def entry(self, index: int) -> Mapping[str, Any]:
+        """Return an entry.
+
+        Raises:
+            NotFound: if there is none.
+        """
+        return parse(self._log.entry(index))
+
+    def entries(self, start: int = 0, stop: int | None = None) -> Iterator[tuple[int, Mapping[str, Any]]]:
+        """Read entries with their indexes."""
+        return ((i, parse(data)) for i, data in enumerate(self._log.entries(start, stop), start))
+
+    def index_at(self, when: datetime) -> int:
+        """Return the index of the first entry that is dated at a time or later, or the log's size."""
+        return self._log.index_at(when)
+
+    def read(self, path: str) -> bytes:
+        """Return what a tlog-tiles client finds under a path: ``checkpoint``, ``tile/...``, ``vkey``.
+
+        Raises:
+            NotFound: if there is nothing.
+        """
+        return self._log.read(path)
+
+    def checkpoint(self, *, fresh: bool = False) -> str:
+        """Return the newest signed checkpoint, with its cosignatures."""
+        return self._log.checkpoint(fresh=fresh)
+
+    def cosigned(self, need: int = 1) -> str:
+        """Return the newest checkpoint that so many witnesses have cosigned.
+
+        Raises:
+            NotFound: if there is none.
+        """
+        return self._log.cosigned(need)
+
+    def publish(self, folder: Path) -> Published:
+        """Write the log into a folder as static files, and record that.
+
+        Raises:
+            IntegrityError: if the folder holds another log.
+            Unavailable: if it can't be written.
+        """
+        self._guard.system("published", {"entries": self._log.size()})
+        return self._log.publish(folder)
+
+    def disclose(self, caller: Caller, index: int, names: Iterable[str] | None = None) -> bytes:
+        """Open an entry to somebody, with a proof that it is in the ledger, as JSON; the disclosure is an entry too.
+
+        Args:
+            caller: who discloses.
+            index: which entry.
+            names: which commitments; None for all that can still be opened.
+
+        Raises:
+            Denied: if a rule forbids it.
+            NotFound: if there is no such entry, or commitment in it.
+        """
+        told = self._log.disclose(index, names)
+        with self._guard.acting(caller, Action.DISCLOSE) as acting:
+            acting.note(change="disclosed", target=str(index), opened=[o.name for o in told.openings])
+        return self._log.disclose(index, names).to_json()
+
+    def add_witness(self, caller: Caller, vkey: str) -> VerifierKey:
+        """Register a witness by its key.
+
+        Raises:
+            Denied: if a rule forbids it.
+            Invalid: if the key can't be one.
+            Conflict: if its name is registered with another key.
+        """
+        with self._guard.acting(caller, Action.MANAGE_ORGANISATIONS, own=False) as acting:
+            made = self._log.add_witness(vkey)
+            acting.note(change="witness-added", target=made.name, vkey=vkey)
+            return made
+
+    def witnesses(self) -> tuple[VerifierKey, ...]:
+        """List the registered witnesses."""
+        return self._log.witnesses()
+
+    def accept_cosignature(self, note: str) -> tuple[str, ...]:
+        """Keep what registered witnesses have signed below one of the log's checkpoints; return their names.
+
+        Raises:
+            IntegrityError: if it is no checkpoint of this log's, or a line isn't the witness's own.
+            Invalid: if no registered witness has signed it.
+        """
+        return self._log.accept_cosignature(note)

@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Use cases around organisations and the people in them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from custodes.db import Database
+from custodes.errors import Denied, NotFound
+from custodes.governance import Action, Caller, Organisation, OrgClass, People, Principal, Registry, Role, Training
+from custodes.governance.registry import State
+from custodes.operations.guard import Guard
+
+__all__ = ["FIRST_OVERSEERS", "PeopleOperations"]
+
+FIRST_OVERSEERS = 2
+"""So many people with the oversight role the operator may appoint alone; from then on they appoint each other."""
+
+
+class PeopleOperations:
+    """Organisations, people, roles, training."""
+
+    def __init__(self, guard: Guard, database: Database, registry: Registry, people: People) -> None:
+        self._guard = guard
+        self._db = database
+        self._registry = registry
+        self._people = people
+
+    def _state(self) -> State:
+        with self._db.read() as c:
+            return self._registry.state(c)
+
+    def add_organisation(self, caller: Caller, name: str, org_class: OrgClass, jurisdiction: str) -> Organisation:
+        """Add an organisation; its class and jurisdiction are fixed from then on.
+
+        Raises:
+            Denied: if a rule forbids it.
+            Invalid: if name or jurisdiction have no valid form.
+        """
+        with self._guard.acting(caller, Action.MANAGE_ORGANISATIONS, own=False) as acting:
+            made = self._people.add_organisation(acting.connection, name, org_class, jurisdiction, acting.now)
+            acting.note(change="organisation-added", target=made.id, org_class=str(org_class))
+            acting.note(jurisdiction=made.jurisdiction)
+            return made
+
+    def organisations(self) -> tuple[Organisation, ...]:
+        """List all organisations."""
+        return tuple(self._state().organisations.values())
+
+    def suspend_organisation(self, caller: Caller, organisation: str, *, suspended: bool) -> None:
+        """Suspend an organisation, or let it act again.
+
+        Raises:
+            Denied: if a rule forbids it, or an overseer is in it.
+            NotFound: if there is none of this id.
+        """
+        state = self._state()
+        if any(Role.OVERSIGHT in p.roles for p in state.principals.values() if p.organisation == organisation):
+            raise _overseers_only("An organisation with an overseer")
+        with self._guard.acting(caller, Action.MANAGE_ORGANISATIONS, own=False) as acting:
+            at = acting.now if suspended else None
+            self._people.suspend_organisation(acting.connection, organisation, at)
+            change = "organisation-suspended" if suspended else "organisation-resumed"
+            acting.note(change=change, target=organisation)
+
+    def add(self, caller: Caller, organisation: str, identifier: str, name: str, roles: Iterable[Role]) -> Principal:
+        """Add a person to an organisation.
+
+        The operator appoints the first two overseers; from then on two overseers appoint another.
+
+        Args:
+            caller: who adds.
+            organisation: where.
+            identifier: what tells this human being from all others, an e-mail address or a staff number.
+            name: for tables.
+            roles: what they may do.
+
+        Raises:
+            Denied: if a rule forbids it, or it would be a third overseer.
+            NotFound: if there is no such organisation.
+            Conflict: if the person is in the organisation already.
+            Invalid: if a value can't be meant.
+        """
+        granted = frozenset(roles)
+        own = organisation == self._guard.organisation_of(caller)
+        with self._guard.acting(caller, Action.MANAGE_PEOPLE, own=own and Role.OPERATOR not in granted) as acting:
+            if Role.OVERSIGHT in granted and len(acting.permit.state.overseers) >= FIRST_OVERSEERS:
+                raise _overseers_only("A further overseer")
+            made = self._people.add(acting.connection, organisation, identifier, name, granted, acting.now)
+            acting.note(change="person-added", target=made.id, in_organisation=organisation, person=made.person)
+            acting.note(roles=sorted(map(str, granted)))
+            return made
+
+    def principals(self) -> tuple[Principal, ...]:
+        """List all people."""
+        return tuple(self._state().principals.values())
+
+    def principal(self, principal: str) -> Principal:
+        """Return a person.
+
+        Raises:
+            NotFound: if there is none of this id.
+        """
+        found = self._state().principals.get(principal)
+        if found is None:
+            raise NotFound(f"There is no person {principal}.", remedy="custodes people list shows all.")
+        return found
+
+    def set_roles(self, caller: Caller, principal: str, roles: Iterable[Role]) -> None:
+        """Change what a person may do; the oversight role is neither given nor taken so.
+
+        Raises:
+            Denied: if a rule forbids it, or it concerns the oversight role.
+            NotFound: if there is none of this id.
+            Invalid: if no role would be left.
+        """
+        found, granted = self.principal(principal), frozenset(roles)
+        if (Role.OVERSIGHT in found.roles) or (Role.OVERSIGHT in granted):
+            raise _overseers_only("The oversight role")
+        own = found.organisation == self._guard.organisation_of(caller) and Role.OPERATOR not in granted
+        with self._guard.acting(caller, Action.MANAGE_PEOPLE, own=own) as acting:
+            self._people.set_roles(acting.connection, principal, granted)
+            acting.note(change="roles-changed", target=principal, roles=sorted(map(str, granted)))
+
+    def suspend(self, caller: Caller, principal: str, *, suspended: bool) -> None:
+        """Suspend a person, or let them act again.
+
+        Raises:
+            Denied: if a rule forbids it, or it is an overseer.
+            NotFound: if there is none of this id.
+        """
+        found = self.principal(principal)
+        if Role.OVERSIGHT in found.roles:
+            raise _overseers_only("An overseer")
+        own = found.organisation == self._guard.organisation_of(caller)
+        with self._guard.acting(caller, Action.MANAGE_PEOPLE, own=own) as acting:
+            self._people.suspend(acting.connection, principal, acting.now if suspended else None)
+            acting.note(change="person-suspended" if suspended else "person-resumed", target=principal)
+
+    def train(self, caller: Caller, principal: str, course: str, since: datetime, until: datetime) -> None:
+        """Record that a person was trained, and until when that counts.
+
+        Raises:
+            Denied: if a rule forbids it.
+            NotFound: if there is none of this id.
+            Invalid: if it ends before it begins.
+        """
+        own = self.principal(principal).organisation == self._guard.organisation_of(caller)
+        with self._guard.acting(caller, Action.MANAGE_PEOPLE, own=own) as acting:
+            self._people.train(acting.connection, principal, Training(course, since, until))
+            acting.note(change="training-recorded", target=principal, until=until.isoformat())
+
+
+def _overseers_only(what: str) -> Denied:
+    return Denied(
+        f"{what} takes two people with the oversight role.",
+        remedy="One proposes it, another approves: custodes easings propose.",
+        code="base.two-people",
+    )
