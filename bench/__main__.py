@@ -24,10 +24,17 @@ def _machine() -> str:
 
 def main() -> None:
     """Run the parts that were asked for."""
-    from bench import search, service, vision, wire
+    from bench import ledger, rules, search, service, vision, wire
     from bench.report import print_rows, write_json, write_markdown
 
-    parts = {"vision": vision.run, "search": search.run, "service": service.run, "wire": wire.run}
+    parts = {
+        "vision": vision.run,
+        "search": search.run,
+        "ledger": ledger.run,
+        "service": service.run,
+        "wire": wire.run,
+        "rules": rules.run,
+    }
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
     parser.add_argument("parts", nargs="*", choices=[*parts, []], help="all if omitted")
     parser.add_argument("--quick", action="store_true", help="fewer trials")

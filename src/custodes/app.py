@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import time
 from collections.abc import Callable
@@ -37,6 +38,7 @@ from custodes.vision.pack import open_pack
 
 __all__ = ["App"]
 
+_UNNAMED = "custodes.invalid"  # RFC 2606: nobody has this name
 _log = logging.getLogger("custodes")
 
 
@@ -83,7 +85,7 @@ class App:
         log = Log(
             database,
             vault,
-            FileSigner.from_file(config.ledger_key_path, config.ledger.origin),
+            _signer(config),
             clock=clock,
             max_age=config.ledger.checkpoint_seconds,
         )
@@ -107,7 +109,7 @@ class App:
         images = Images(buckets, config.limits, vault.derive("image-id"))
         replays = Replays(database, kept=config.auth.clock_skew, grace=config.auth.replay_grace)
         keys = Keys(database, vault, clock=clock)
-        eraser = Eraser(log)
+        eraser = Eraser(log, watch)
         return cls(
             config=config,
             engines=engines,
@@ -166,6 +168,13 @@ class App:
         """Close what is open."""
         self._replays.close()
         self._database.close()
+
+
+def _signer(config: Config) -> FileSigner:
+    """Return what signs the ledger's checkpoints; without an origin the log is named by its key."""
+    key = FileSigner.from_file(config.ledger_key_path, _UNNAMED)
+    fingerprint = hashlib.sha256(str(key.verifier_key).encode()).hexdigest()[:16]
+    return FileSigner.from_file(config.ledger_key_path, config.ledger.origin or f"{_UNNAMED}/{fingerprint}")
 
 
 def _switched_on(config: Config) -> frozenset[AttributeName]:

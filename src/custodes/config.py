@@ -93,10 +93,10 @@ class Ledger:
     """The ledger of what was decided and done."""
 
     origin: str = _setting(
-        "custodes.invalid/ledger",
-        "Name of the log, by convention a URL without a scheme under which it is published. It is fixed with the "
-        "first entry.",
-        form=r"[A-Za-z0-9._~:/-]{1,200}",
+        "",
+        "Name of the log, by convention the URL without a scheme under which it is published; empty takes one that "
+        "is made of the signing key. It is fixed at the first start.",
+        form=r"[A-Za-z0-9._~:/-]{0,200}",
     )
     key_file: str = _setting(
         "", "File with the Ed25519 key that signs checkpoints (hex); empty means DATA/keys/ledger.key.", unit="path"

@@ -75,7 +75,15 @@ def test_help_is_there_at_once_and_names_every_command(run) -> None:
 def test_keys_are_made_listed_and_revoked(run, ask) -> None:
     """create --json has what a script needs; the list never has secrets; a revoked key says when."""
     made = ask("keys", "create", "--label", "ci")
-    assert set(made) == {"access_key_id", "secret_access_key", "endpoint_url", "region"}
+    assert set(made) == {
+        "access_key_id",
+        "secret_access_key",
+        "endpoint_url",
+        "region",
+        "principal",
+        "purpose",
+        "credentials",
+    }
     assert (made["endpoint_url"], made["region"]) == ("http://127.0.0.1:8420", "us-east-1")
     words = run("keys", "create").stdout.decode()
     assert "not shown again" in words

@@ -128,4 +128,4 @@ def test_processes_may_open_an_empty_installation_at_once(
     assert [racer.returncode for racer in racers] == [0] * 5, told
     assert {out for out, _ in told} == {f"{told[0][0].split()[0]} {kind == 'sqlite'}\n"}
     names = sorted(p.name for p in (tmp_path / "data").rglob("*") if p.is_file() and "sqlite3" not in p.name)
-    assert names == ["credentials", "master.key"]
+    assert names == ["credentials", "ledger.key", "master.key"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ import sqlalchemy as sa
 
 from custodes.db import Database, Vault
 from custodes.errors import IntegrityError, NotFound
-from custodes.governance import Keys, Principal, keys
+from custodes.governance import OPERATOR, Caller, Keys, Purpose, keys
 
 MASTER = bytes(range(32))
 
@@ -37,7 +38,10 @@ def test_a_key_is_found_by_its_id(store: Keys) -> None:
     assert re.fullmatch(r"CUST[A-Z2-7]{16}", key.access_key_id)
     assert re.fullmatch(r"[A-Za-z0-9_-]{40}", key.secret or "")
     for _ in range(2):
-        assert store.find(key.access_key_id) == (Principal(key.access_key_id, "ann's laptop"), key.secret)
+        assert store.find(key.access_key_id) == (
+            Caller(OPERATOR, Purpose.PHOTO_LIBRARY, access_key_id=key.access_key_id),
+            key.secret,
+        )
 
 
 def test_keys_are_not_alike(store: Keys) -> None:
@@ -117,3 +121,15 @@ def test_another_master_key_opens_no_secret(store: Keys, database: Database) -> 
     key = store.create("")
     with pytest.raises(IntegrityError):
         Keys(database, Vault(bytes(32))).find(key.access_key_id)
+
+
+def test_a_key_says_for_whom_and_for_what(store: Keys) -> None:
+    """Principal, purpose, grounds and end come back with the key, and nothing runs without a purpose."""
+    end = datetime(2027, 3, 1, tzinfo=UTC)
+    made = store.create(
+        "", principal="p-1", purpose=Purpose.MISSING_PERSON, case="case-1", authority="auth-1", provenance="own",
+        expires_at=end,
+    )  # fmt: skip
+    caller, _ = store.find(made.access_key_id)
+    assert caller == Caller("p-1", Purpose.MISSING_PERSON, made.access_key_id, end, "case-1", "auth-1", None, "own")
+    assert [(k.principal, k.purpose, k.expires_at) for k in store.list()] == [("p-1", Purpose.MISSING_PERSON, end)]

@@ -81,6 +81,7 @@ def _with(**facts: object) -> Request:
     [
         (_rule("forbid (principal, action, resource) whn { true };"), "Rulebook extra, rule extra.rule"),
         (_rule("forbid (principal, action, resource)"), "Rulebook extra"),
+        (_rule('forbid (principal, action, resource) when { "\n@id("x" };'), "Rulebook extra"),
         ('@id("extra.rule") forbid (principal, action, resource);', "extra.rule: @citation is missing"),
         ("forbid (principal, action, resource);", "rule number 1: @citation is missing"),
         (_rule("forbid (principal, action, resource);").replace('"r"', '""'), "@remedy is missing"),
@@ -182,6 +183,15 @@ def test_a_moratorium_for_acts_binds_acts(base: Rulebook) -> None:
     rules = RuleSet.compile([base], [replace(MORATORIUM, actions=frozenset({"Disclose", "Detect"}), exempt=exempt)])
     assert not rules.decide(replace(SEARCH, action=Action.DETECT)).allowed
     assert rules.decide(SEARCH).allowed
+
+
+def test_a_validator_that_is_unhappy_is_believed(base: Rulebook, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the validator finds, named or not, the set isn't made."""
+    for found in ([], [{"policy_id": "", "error": "odd"}], [{"policy_id": "policy1", "error": "odd"}]):
+        answer = cedarpy.ValidationResult({"validation_passed": False, "errors": found})
+        monkeypatch.setattr(policy.cedarpy, "validate_policies", lambda *_, answer=answer: answer)
+        with pytest.raises(Invalid, match=r"don't fit|The rules: odd|rule base\.stopped: odd"):
+            RuleSet.compile([base], [])
 
 
 # --- The set as a text ----------------------------------------------------------------------------------------------
@@ -294,9 +304,10 @@ def _denied_by_engine(decision: Decision, said: str) -> bool:
 
 def test_a_rule_that_errs_denies(base: Rulebook) -> None:
     """Cedar would skip it and allow; here the request is denied, and the rule named."""
-    rules = RuleSet.compile([base, _book(_rule("forbid (principal, action, resource) when { context.live };"))], [])
+    guarded = _rule("forbid (principal, action, resource) when { context has case && context.case.open };")
+    rules = RuleSet.compile([base, _book(guarded)], [])
     assert rules.decide(SEARCH).allowed
-    text = base.text + _rule("forbid (principal, action, resource) when { context.case.open };")
+    text = base.text + guarded.replace("context has case && ", "")
     broken = cedarpy.PolicySet.from_str(text)  # past the validator, which would refuse it
     rules._policies = dict.fromkeys(rules._policies, broken)
     decision = rules.decide(SEARCH)
@@ -329,7 +340,7 @@ def test_a_fact_too_many_denies(base: Rulebook) -> None:
         ({"purpose": 3}, "purpose"),
         ({"probe_faces": 2**63}, ""),
         ({"probe_faces": 2**64}, ""),
-        ({"roles": "admin"}, "roles"),
+        ({"roles": "admin"}, "type mismatch"),
         ({"org": None}, "org"),
         ({"live": "no"}, "live"),
     ],

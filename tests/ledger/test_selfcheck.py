@@ -6,6 +6,8 @@ from __future__ import annotations
 import pytest
 
 from custodes.errors import IntegrityError
+from custodes.ledger.entry import encode
+from custodes.ledger.merkle import leaf_hash
 
 from .conftest import Ledger
 
@@ -53,6 +55,17 @@ def test_changed_rows_are_noticed(ledger: Ledger, statement: str, says: str) -> 
     with pytest.raises(IntegrityError, match=says) as e:
         ledger.log.check()
     assert "Restore the database" in e.value.remedy
+
+
+def test_entries_that_cannot_be_are_noticed(ledger: Ledger) -> None:
+    """An entry that was replaced together with its hash still has to be one, and no older than the one ahead."""
+    ledger.fill(5)
+    early = encode("test", "2020-06-10T00:00:00.000Z", {})
+    change = 'UPDATE ledger_entries SET data = :data, leaf = :leaf, at = :at WHERE "index" = 3'
+    for data, at, says in ((b"{}", 0, "entry 3 is malformed"), (early, 1_591_747_200_000, "entry 3 is dated before")):
+        ledger.tamper(change, data=data, leaf=leaf_hash(data), at=at)
+        with pytest.raises(IntegrityError, match=says):
+            ledger.log.check()
 
 
 def test_a_log_that_was_rewritten_as_a_whole_is_noticed(ledger: Ledger) -> None:

@@ -12,6 +12,9 @@ import pytest
 
 from custodes.app import App
 from custodes.config import Config, Limits
+from custodes.governance import OPERATOR, Caller, Purpose
+
+ME = Caller(OPERATOR, Purpose.PHOTO_LIBRARY, provenance="own")
 
 PHOTOS = Path(__file__).parents[1] / "data"
 
@@ -41,6 +44,6 @@ def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
 @pytest.fixture
 def app(installation: App) -> Iterator[App]:
     """The installation with an empty collection ``people``, which the test may do with what it likes."""
-    installation.collections.create("people", {})
+    installation.collections.create(ME, "people", {})
     yield installation
-    installation.collections.delete("people")
+    installation.collections.delete(ME, "people")

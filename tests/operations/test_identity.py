@@ -11,11 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from custodes.db import Database, Vault
+from custodes.app import App
+from custodes.config import Config
 from custodes.errors import Invalid, Unavailable
-from custodes.governance import Keys, Replays
+from custodes.governance import OPERATOR, Caller, Purpose
 from custodes.operations.identity import Identity
 
+ME = Caller(OPERATOR, Purpose.PHOTO_LIBRARY, provenance="own")
 Start = Callable[[], Identity]
 
 
@@ -28,17 +30,15 @@ def credentials(tmp_path: Path) -> Path:
 @pytest.fixture
 def start(tmp_path: Path, credentials: Path) -> Iterator[Start]:
     """Starts as another process on the same data folder would."""
-    opened: list[Database] = []
+    opened: list[App] = []
 
     def begin() -> Identity:
-        database = Database(f"sqlite:///{tmp_path / 'test.sqlite3'}")
-        database.migrate()
-        opened.append(database)
-        return Identity(Keys(database, Vault(bytes(32))), Replays(database, kept=300, grace=5), credentials)
+        opened.append(App.open(Config(data=tmp_path)))
+        return opened[-1].identity
 
     yield begin
-    for database in opened:
-        database.close()
+    for app in opened:
+        app.close()
 
 
 def test_every_start_tells_the_same_first_key(start: Start, credentials: Path) -> None:
@@ -46,8 +46,9 @@ def test_every_start_tells_the_same_first_key(start: Start, credentials: Path) -
     first = start().first_key("eu-west-1")
     again = start().first_key("eu-west-1")
     assert (again.access_key_id, again.secret) == (first.access_key_id, first.secret)
-    principal, secret = start().holder(first.access_key_id)
-    assert (principal.label, secret) == ("first key", first.secret)
+    caller, secret = start().holder(first.access_key_id)
+    assert (caller.principal, caller.purpose, caller.provenance) == (OPERATOR, Purpose.PHOTO_LIBRARY, "own")
+    assert (first.label, secret) == ("first key", first.secret)
     assert stat.S_IMODE(credentials.stat().st_mode) == 0o600
 
 
@@ -66,7 +67,7 @@ def test_the_file_has_the_format_of_aws_tools(start: Start, credentials: Path) -
 def test_a_revoked_first_key_is_forgotten_and_replaced(start: Start, credentials: Path) -> None:
     """Revoking it takes its secret out of the file; the next start makes another."""
     first = start().first_key("r")
-    start().revoke_key(first.access_key_id)
+    start().revoke_key(ME, first.access_key_id)
     assert first.secret not in credentials.read_text()
     second = start().first_key("r")
     assert second.access_key_id != first.access_key_id
@@ -78,7 +79,7 @@ def test_revoking_another_key_leaves_the_first_alone(start: Start, credentials: 
     """The file is about the first key only."""
     first = start().first_key("r")
     before = credentials.read_text()
-    start().revoke_key(start().create_key("other").access_key_id)
+    start().revoke_key(ME, start().create_key(ME, "other").access_key_id)
     assert credentials.read_text() == before
     assert start().first_key("r").access_key_id == first.access_key_id
 
@@ -133,5 +134,5 @@ def test_a_folder_in_the_files_place_is_unavailable(start: Start, credentials: P
 def test_a_label_is_short_and_printable(start: Start, label: str) -> None:
     """What would spoil a table is refused."""
     with pytest.raises(Invalid):
-        start().create_key(label)
-    assert start().create_key("x" * 100).label == "x" * 100
+        start().create_key(ME, label)
+    assert start().create_key(ME, "x" * 100).label == "x" * 100

@@ -7,7 +7,23 @@ import sys
 
 import typer
 
-from custodes.cli import collections, database, enrolment, faces, keys, packs, photos, server, users
+from custodes.cli import (
+    collections,
+    database,
+    enrolment,
+    erasure,
+    faces,
+    grounds,
+    keys,
+    ledger,
+    organisations,
+    oversight,
+    packs,
+    photos,
+    rules,
+    server,
+    users,
+)
 from custodes.cli.output import fail, prepare_output
 from custodes.errors import CustodesError
 
@@ -29,6 +45,21 @@ program.add_typer(users.program, name="users")
 program.add_typer(database.program, name="database")
 program.add_typer(keys.program, name="keys")
 program.add_typer(packs.program, name="pack")
+program.add_typer(organisations.program, name="org")
+program.add_typer(organisations.people, name="people")
+program.add_typer(rules.program, name="rules")
+program.add_typer(oversight.moratoria, name="moratoria")
+program.add_typer(oversight.stop, name="stop")
+program.add_typer(oversight.easings, name="easings")
+program.add_typer(oversight.alarms, name="alarms")
+program.add_typer(grounds.cases, name="cases")
+program.add_typer(grounds.authority, name="authority")
+program.add_typer(grounds.consent, name="consent")
+program.add_typer(grounds.results, name="results")
+program.add_typer(ledger.program, name="ledger")
+program.add_typer(erasure.subject, name="subject")
+program.add_typer(erasure.retention, name="retention")
+program.add_typer(erasure.report, name="report")
 
 
 def main() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, TypeAlias
 
@@ -27,6 +28,7 @@ __all__ = [
     "Quality",
     "Threshold",
     "UserId",
+    "moment",
 ]
 
 MATCH_THRESHOLD = 80.0
@@ -59,6 +61,19 @@ def _faces(values: list[str]) -> list[str]:
     for value in values:
         _face(value)
     return values
+
+
+def moment(text: str) -> datetime:
+    """Read a time: RFC 3339, or a date, which means its first instant in UTC.
+
+    Raises:
+        typer.BadParameter: if it is neither.
+    """
+    try:
+        value = datetime.fromisoformat(text)
+    except ValueError as e:
+        raise typer.BadParameter("A time is written as 2027-01-31 or 2027-01-31T12:00:00Z.") from e
+    return value if value.tzinfo else value.replace(tzinfo=UTC)
 
 
 Json: TypeAlias = Annotated[bool, typer.Option("--json", help="Print JSON.")]

@@ -10,6 +10,8 @@ import io
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import orjson
@@ -18,7 +20,7 @@ from rich.table import Table
 from rich.text import Text
 
 from custodes.config import Config, load
-from custodes.errors import CustodesError, NotFound
+from custodes.errors import CustodesError, Invalid, NotFound
 
 if TYPE_CHECKING:
     from custodes.app import App
@@ -29,9 +31,13 @@ __all__ = [
     "fail",
     "installation",
     "prepare_output",
+    "print_done",
     "print_json",
+    "print_rows",
     "print_table",
     "warn",
+    "when",
+    "write",
 ]
 
 _PIPED = 10_000  # columns: what goes to a file or a program is not cut to fit a screen
@@ -112,6 +118,42 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Non
     for row in rows:
         table.add_row(*(Text("" if cell is None else str(cell)) for cell in row))
     console.print(table)
+
+
+def print_rows(rows: Sequence[Mapping[str, object]], columns: Mapping[str, str], *, as_json: bool) -> None:
+    """Print rows as JSON, or those of their values that ``columns`` names under the headings that it gives."""
+    if as_json:
+        print_json(rows)
+    elif rows:
+        print_table(tuple(columns.values()), [tuple(_cell(r[k]) for k in columns) for r in rows])
+    else:
+        console.print("There are none.", style="dim")
+
+
+def _cell(value: object) -> object:
+    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else value
+
+
+def print_done(told: Mapping[str, object], sentence: str, *, as_json: bool) -> None:
+    """Print what was done, as JSON or as a sentence."""
+    print_json(told) if as_json else console.print(sentence, highlight=False, markup=False, soft_wrap=True)
+
+
+def write(path: Path, data: bytes) -> None:
+    """Write a file.
+
+    Raises:
+        Invalid: if it can't be written.
+    """
+    try:
+        path.write_bytes(data)
+    except OSError as e:
+        raise Invalid(f"{path} can't be written: {e.strerror}.") from e
+
+
+def when(value: datetime | None) -> str | None:
+    """Return a time as it is printed."""
+    return None if value is None else value.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 def warn(message: str) -> None:

@@ -180,13 +180,13 @@ class RuleSet:
         result = cedarpy.validate_policies(policies, self._schema)
         if result.validation_passed and not result.errors:
             return
-        found = result.errors[0] if result.errors else None
-        number = re.fullmatch(r"policy(\d+)", found.policy_id) if found else None
-        if found is None or number is None:
-            raise Invalid(f"The rules don't fit the schema: {found or 'no reason is given'}.")
-        rule = self.rules[int(number[1])]
-        said = found.error.removeprefix(f"for policy `{found.policy_id}`, ")
-        raise Invalid(f"Rulebook {rule.rulebook}, rule {rule.id}: {said}.", remedy="Ask with `has` for optional facts.")
+        for found in result.errors:
+            number = re.fullmatch(r"policy(\d+)", found.policy_id)
+            rule = self.rules[int(number[1])] if number else None
+            where = f"Rulebook {rule.rulebook}, rule {rule.id}" if rule else "The rules"
+            said = found.error.removeprefix(f"for policy `{found.policy_id}`, ")
+            raise Invalid(f"{where}: {said}.", remedy="Ask with `has` for optional facts.")
+        raise Invalid("The rules don't fit the schema.")
 
 
 def _engine_error(errors: Sequence[str]) -> Rule:
@@ -226,16 +226,10 @@ def _with_all_above(action: str, parents: dict[str, set[str]]) -> set[str]:
 
 
 def _is_about(scope: dict[str, Any], groups: set[str]) -> bool:
-    """Tell whether a rule's scope takes in one of these: an action is the groups that it belongs to, and itself.
-
-    Raises:
-        Invalid: if the scope is none that is known.
-    """
+    """Tell whether a rule's scope takes in one of these: an action is the groups that it belongs to, and itself."""
     if scope["op"] == "All":
         return True
-    if scope["op"] not in ("==", "in"):
-        raise Invalid(f"A rule's actions are named with == or in, not with {scope['op']}.")
-    named = scope["entities"] if "entities" in scope else [scope["entity"]]
+    named = scope["entities"] if "entities" in scope else [scope["entity"]]  # by ==, or by in
     return any(entity["id"] in groups for entity in named)
 
 

@@ -29,10 +29,12 @@ class Restraints:
         """Put a moratorium in force.
 
         Raises:
-            Conflict: if there is one of this id, or was.
+            Conflict: if there is one of this id that isn't lifted.
         """
+        lifted = moratoria.c.lifted_at.is_not(None)
+        c.execute(sa.delete(moratoria).where(moratoria.c.id == moratorium.id, lifted))
         if c.execute(sa.select(moratoria.c.id).where(moratoria.c.id == moratorium.id)).one_or_none():
-            raise Conflict(f"There is a moratorium {moratorium.id} already, or was.", remedy="Take another id.")
+            raise Conflict(f"There is a moratorium {moratorium.id} already.", remedy="Take another id, or extend it.")
         c.execute(
             sa.insert(moratoria).values(
                 id=moratorium.id,

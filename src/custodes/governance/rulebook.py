@@ -311,10 +311,8 @@ def shipped() -> tuple[Rulebook, ...]:
     Raises:
         Invalid: if one is damaged.
     """
-    names = sorted(
-        (f.name for f in _shelf().iterdir() if f.is_dir() and _ID.fullmatch(f.name)), key=lambda n: n != BASE
-    )
-    return tuple(load(name) for name in names)
+    names = [f.name for f in _shelf().iterdir() if f.is_dir() and _ID.fullmatch(f.name)]
+    return tuple(load(name) for name in sorted(names, key=lambda name: (name != BASE, name)))
 
 
 def schema_text() -> str:

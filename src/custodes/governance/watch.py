@@ -218,9 +218,20 @@ class Watch:
             raise NotFound(f"There are no kept results {result}.", remedy="custodes results list shows all.")
         return self._vault.open(row.results, row.results_key, result.encode())
 
-    def drop_kept(self, c: sa.Connection, collection: str) -> int:
-        """Destroy the kept results of a collection, and return how many there were."""
-        return c.execute(sa.delete(kept_results).where(kept_results.c.collection == collection)).rowcount
+    def drop_kept(self, c: sa.Connection, collection: str, about: Sequence[str] | None = None) -> int:
+        """Destroy the kept results of a collection, all or those that tell of some ids; return how many."""
+        mine = kept_results.c.collection == collection
+        doomed = []
+        for row in c.execute(sa.select(kept_results).where(mine)):
+            if about is None:
+                doomed.append(row.id)
+                continue
+            told = self._vault.open(row.results, row.results_key, row.id.encode())
+            if any(i.encode() in told for i in about):
+                doomed.append(row.id)
+        if doomed:
+            c.execute(sa.delete(kept_results).where(kept_results.c.id.in_(doomed)))
+        return len(doomed)
 
 
 def _to_exigency(row: sa.Row[Any]) -> Exigency:

@@ -28,6 +28,7 @@ __all__ = ["Opening", "commit", "digest", "encode", "from_ms", "is_name", "parse
 _SALT = 32
 _VERSION = 1
 _RESERVED = frozenset({"v", "at", "kind"})
+_PLAIN = frozenset({str, int, bool, type(None)})
 _DOMAIN = b"custodes/commitment/v1\0"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MS = timedelta(milliseconds=1)
@@ -101,22 +102,23 @@ def _check(value: object) -> None:
     Raises:
         Invalid: if there is such a value.
     """
-    kind = type(value)
-    if kind is int or kind is bool or value is None or isinstance(value, str):
-        return
-    if kind is float:
-        if math.isfinite(value):  # type: ignore[arg-type]
-            return
-    elif isinstance(value, dict):
+    if isinstance(value, dict):
         for name, item in value.items():
             if type(name) is not str:
                 break
-            _check(item)
+            if type(item) not in _PLAIN:
+                _check(item)
         else:
             return
     elif isinstance(value, list | tuple):
         for item in value:
-            _check(item)
+            if type(item) not in _PLAIN:
+                _check(item)
+        return
+    elif isinstance(value, float):
+        if math.isfinite(value):
+            return
+    elif type(value) in _PLAIN or isinstance(value, str):
         return
     raise Invalid("An entry holds objects, lists, texts, whole numbers, finite numbers, booleans and nulls.")
 

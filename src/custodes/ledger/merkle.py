@@ -73,10 +73,10 @@ class Frontier:
     def __init__(self, size: int = 0, hashes: Iterable[bytes] = ()) -> None:
         self._size = size
         self._hashes = list(hashes)
-        if len(self._hashes) != size.bit_count() or any(len(h) != HASH for h in self._hashes):
+        got = [*map(len, self._hashes)]
+        if got != [HASH] * size.bit_count():
             raise IntegrityError(
-                f"The right edge of a tree of {size} leaves has {size.bit_count()} hashes of {HASH} bytes, "
-                f"got {len(self._hashes)}."
+                f"The right edge of a tree of {size} leaves has {size.bit_count()} hashes of {HASH} bytes, got {got}."
             )
 
     @classmethod

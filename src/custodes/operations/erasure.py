@@ -18,11 +18,11 @@ from custodes.db import Database
 from custodes.domain import Reference
 from custodes.errors import Code, NotFound
 from custodes.gallery import Collections, Due, Held, References, Retention
-from custodes.governance import Action, Caller, Consent, Grounds
+from custodes.governance import Action, Caller, Consent, Grounds, Watch
 from custodes.ledger import Log, commit, parse
 from custodes.operations.guard import Guard
 
-__all__ = ["Eraser", "ErasureOperations", "Mention", "Report", "owner_of"]
+__all__ = ["Erased", "Eraser", "ErasureOperations", "Mention", "Report", "owner_of"]
 
 _MOST = 10_000  # references of one person
 _A_ENTRY = 500  # commitments that fit into one
@@ -42,6 +42,14 @@ class Mention:
     principal: str
     case: str | None
     authority: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Erased:
+    """References that are gone, and the ledger's entry that says so."""
+
+    reference_ids: tuple[str, ...]
+    entry: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,16 +78,22 @@ class Eraser:
 
     Args:
         log: the ledger.
+        watch: kept results.
     """
 
-    def __init__(self, log: Log) -> None:
+    def __init__(self, log: Log, watch: Watch) -> None:
         self._log = log
+        self._watch = watch
 
-    def forget(self, c: sa.Connection, reference_ids: Iterable[str]) -> None:
-        """Destroy the openings of references, in the transaction in which they are deleted."""
-        owners = [owner_of(i) for i in reference_ids]
-        if owners:
-            self._log.forget(c, owners)
+    def forget(self, c: sa.Connection, reference_ids: Iterable[str], collection: str) -> None:
+        """Destroy the openings of references of a collection, in the transaction in which they are deleted.
+
+        So are kept results that tell of any of them.
+        """
+        gone = list(reference_ids)
+        if gone:
+            self._log.forget(c, [owner_of(i) for i in gone])
+            self._watch.drop_kept(c, collection, gone)
 
 
 class ErasureOperations:
@@ -136,7 +150,7 @@ class ErasureOperations:
     def _erase(self, due: Due, event: str, consent: str | None = None) -> int:
         with self._guard.transaction() as c:
             gone = self._retention.erase(due.collection, due.reference_ids)
-            self._eraser.forget(c, gone)
+            self._eraser.forget(c, gone, due.uid)
             told: dict[str, object] = {"collection": due.uid, "organisation": due.owner, "erased": len(gone)}
             if consent is not None:
                 told["consent"] = consent
@@ -181,6 +195,36 @@ class ErasureOperations:
                 consents=tuple(consents.values()),
                 uses=uses,
             )
+
+    def erase(self, caller: Caller, name: str, reference_ids: Sequence[str] = (), user: str | None = None) -> Erased:
+        """Erase a person from a collection: references, whether a subject has them or not, the subject, openings.
+
+        Args:
+            caller: who asks.
+            name: the collection.
+            reference_ids: the person's references.
+            user: the subject that has them, instead.
+
+        Returns:
+            How many references are gone, and the entry whose receipt the person gets.
+
+        Raises:
+            NotFound: if there is no such collection, or nothing of the person in it.
+            Denied: if a rule forbids it.
+        """
+        collection = self._collections.get(name)
+        with self._guard.using(caller, Action.DELETE_REFERENCES, collection) as using, using.committing() as c:
+            ids = list(reference_ids) if user is None else None
+            page, _ = self._references.list(name, after=0, limit=_A_ENTRY, subject_id=user, reference_ids=ids)
+            gone = self._retention.erase(name, [r.reference_id for r in page])
+            if not gone:
+                raise NotFound("The collection holds nothing of this person.", code=Code.FACE_MISSING)
+            self._eraser.forget(c, gone, collection.uid)
+            using.part.note(erased=len(gone))
+            for number, reference_id in enumerate(gone):
+                using.part.commit(f"reference.{number}", reference_id.encode())
+        self._db.scrub()
+        return Erased(gone, self._guard.written[0])
 
     def receipt(self, index: int) -> bytes:
         """Return the receipt of an erasure: its entry, opened, with a proof that it is in the ledger, as JSON.

@@ -254,7 +254,7 @@ class FaceOperations:
         with self._guard.using(caller, Action.DELETE_REFERENCES, collection) as using:
             with using.committing() as c:
                 done = self._references.delete(name, ids)
-                self._eraser.forget(c, done.deleted)
+                self._eraser.forget(c, done.deleted, collection.uid)
                 using.part.note(erased=len(done.deleted))
                 for number, reference_id in enumerate(done.deleted):
                     using.part.commit(f"reference.{number}", reference_id.encode())

@@ -275,7 +275,7 @@ class Guard:
             self._refuse(caller, ask, refused)
             raise
         except Exception as error:
-            self._fail(using, error)
+            self._fail(caller, ask, permit, error)
             raise
 
     def finish(self, c: sa.Connection, using: Using) -> None:
@@ -365,6 +365,7 @@ class Guard:
         Raises:
             Refused: if a rule forbids it.
         """
+        permit: Permit | None = None
         try:
             with self.transaction() as c:
                 hold(c, _ORDER)
@@ -377,6 +378,10 @@ class Guard:
                 self._written.indexes = (self._log.append(c, "act", body, acting.openings).index,)
         except Refused as refused:
             self._refuse(caller, Ask(action), refused, kind="act")
+            raise
+        except Exception as error:
+            if permit is not None:
+                self._fail(caller, Ask(action), permit, error, kind="act")
             raise
 
     def _keep_rules(self, c: sa.Connection, acting: Acting) -> None:
@@ -415,18 +420,18 @@ class Guard:
                     self._alarm(c, alarm, refused.organisation, caller.principal, detail, at)
             self._written.indexes = (appended.index,)
 
-    def _fail(self, using: Using, error: Exception) -> None:
-        """Record that what was permitted did not come about.
+    def _fail(self, caller: Caller, ask: Ask, permit: Permit, error: Exception, *, kind: str = "use") -> None:
+        """Record that what the rules permit did not come about, or was refused on other grounds than theirs.
 
         Raises:
             CustodesError: if that can't be recorded.
         """
-        kind = type(error).__name__ if isinstance(error, CustodesError) else "InternalError"
+        name = type(error).__name__ if isinstance(error, CustodesError) else "InternalError"
         code = error.code if isinstance(error, CustodesError) else ""
-        body = _body(using.caller, using.ask, using.permit, "permit")
+        told = {"outcome": "failed", "error": f"{name}/{code}" if code else name}
         with self.transaction() as c:
-            told = {"outcome": "failed", "error": f"{kind}/{code}" if code else kind}
-            self._written.indexes = (self._log.append(c, "use", body | told).index,)
+            body = _body(caller, ask, permit, "permit") | told
+            self._written.indexes = (self._log.append(c, kind, body).index,)
 
     def _alarm(
         self, c: sa.Connection, kind: AlarmKind, organisation: str, principal: str, detail: str, now: datetime

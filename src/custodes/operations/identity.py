@@ -115,9 +115,9 @@ class Identity:
         if holder is None:
             raise NotFound(f"There is no person {principal}.", remedy="custodes people list shows all.")
         own = holder.organisation == self._guard.organisation_of(caller)
-        if Role.OVERSIGHT in holder.roles and caller.principal != principal and self._has_key(principal):
-            raise _of_overseer()
         with self._guard.acting(caller, Action.MANAGE_KEYS, own=own or caller.principal == principal) as acting:
+            if Role.OVERSIGHT in holder.roles and caller.principal != principal and self._has_key(principal):
+                raise _of_overseer()
             made = self._keys.create(
                 label,
                 principal=principal,
@@ -147,10 +147,10 @@ class Identity:
             Unavailable: if that can't be read or written.
         """
         holder = self._holder_of(access_key_id)
-        if holder is not None and Role.OVERSIGHT in holder.roles and caller.principal != holder.id:
-            raise _of_overseer()
         own = holder is not None and holder.organisation == self._guard.organisation_of(caller)
         with self._guard.acting(caller, Action.MANAGE_KEYS, own=own) as acting:
+            if holder is not None and Role.OVERSIGHT in holder.roles and caller.principal != holder.id:
+                raise _of_overseer()
             key = self._keys.revoke(access_key_id)
             acting.note(change="key-revoked", target=access_key_id, principal=key.principal)
         stored = self._stored()
@@ -270,6 +270,7 @@ def _of_overseer() -> Denied:
     return Denied(
         "An overseer's keys, from the second on, are the overseer's own affair.",
         remedy="If one is lost, two overseers give a new one: custodes easings propose new-key-for-overseer.",
+        code="base.overseers-own-keys",
     )
 
 

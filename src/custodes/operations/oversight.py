@@ -85,7 +85,7 @@ class OversightOperations:
 
         Raises:
             Denied: if a rule forbids it.
-            Conflict: if there is one of this id, or was.
+            Conflict: if there is one of this id that isn't lifted.
         """
         with self._guard.acting(caller, Action.DECLARE_MORATORIUM) as acting:
             self._restraints.declare(acting.connection, moratorium, caller.principal, acting.now)

@@ -55,10 +55,10 @@ class PeopleOperations:
             Denied: if a rule forbids it, or an overseer is in it.
             NotFound: if there is none of this id.
         """
-        state = self._state()
-        if any(Role.OVERSIGHT in p.roles for p in state.principals.values() if p.organisation == organisation):
-            raise _overseers_only("An organisation with an overseer")
         with self._guard.acting(caller, Action.MANAGE_ORGANISATIONS, own=False) as acting:
+            known = acting.permit.state.principals.values()
+            if any(Role.OVERSIGHT in p.roles for p in known if p.organisation == organisation):
+                raise _overseers_only("An organisation with an overseer")
             at = acting.now if suspended else None
             self._people.suspend_organisation(acting.connection, organisation, at)
             change = "organisation-suspended" if suspended else "organisation-resumed"
@@ -116,10 +116,10 @@ class PeopleOperations:
             Invalid: if no role would be left.
         """
         found, granted = self.principal(principal), frozenset(roles)
-        if (Role.OVERSIGHT in found.roles) or (Role.OVERSIGHT in granted):
-            raise _overseers_only("The oversight role")
         own = found.organisation == self._guard.organisation_of(caller) and Role.OPERATOR not in granted
         with self._guard.acting(caller, Action.MANAGE_PEOPLE, own=own) as acting:
+            if Role.OVERSIGHT in found.roles | granted:
+                raise _overseers_only("The oversight role")
             self._people.set_roles(acting.connection, principal, granted)
             acting.note(change="roles-changed", target=principal, roles=sorted(map(str, granted)))
 
@@ -131,10 +131,10 @@ class PeopleOperations:
             NotFound: if there is none of this id.
         """
         found = self.principal(principal)
-        if Role.OVERSIGHT in found.roles:
-            raise _overseers_only("An overseer")
         own = found.organisation == self._guard.organisation_of(caller)
         with self._guard.acting(caller, Action.MANAGE_PEOPLE, own=own) as acting:
+            if Role.OVERSIGHT in found.roles:
+                raise _overseers_only("An overseer")
             self._people.suspend(acting.connection, principal, acting.now if suspended else None)
             acting.note(change="person-suspended" if suspended else "person-resumed", target=principal)
 

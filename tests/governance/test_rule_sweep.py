@@ -1,0 +1,158 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every combination of who, where, what for, what, in which case and when: nothing slips through a moratorium.
+
+The oracle below says in Python what the moratorium of 2020 forbids, without looking at the rules.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from itertools import product
+
+import pytest
+
+from custodes.governance.policy import ENGINE_ERROR, RuleSet
+from custodes.governance.request import (
+    Action,
+    AuthorityFacts,
+    CaseFacts,
+    ConsentFacts,
+    OrganisationFacts,
+    OrgClass,
+    Percent,
+    Purpose,
+    Request,
+    Target,
+    Use,
+)
+from custodes.governance.rulebook import load, shipped
+
+MILLISECOND = timedelta(milliseconds=1)
+PLACES = (("ZZ", "ZZ"), ("US-WA", "US"), ("US-IL", "US"), ("DE", "DE"), ("GB", "GB"))
+ACTIONS = (Action.COMPARE, Action.SEARCH_REFERENCES, Action.SEARCH_SUBJECTS, Action.WATCH, Action.ENROL)
+CASES = ("none", "right", "other kind", "closed", "somebody else's")
+BEGINS = {
+    "amazon-one-year": datetime(2020, 6, 10, tzinfo=UTC),
+    "until-further-notice": datetime(2021, 5, 18, tzinfo=UTC),
+}
+ENDS = {"amazon-one-year": datetime(2021, 6, 10, tzinfo=UTC)}
+RESCUE = {Purpose.MISSING_PERSON, Purpose.VICTIM_IDENTIFICATION}
+
+
+@dataclass(frozen=True)
+class Point:
+    """One combination."""
+
+    org_class: OrgClass
+    place: tuple[str, str]
+    purpose: Purpose
+    action: Action
+    case: str
+    now: datetime
+
+
+def _dates(form: str) -> list[datetime]:
+    turns = [BEGINS[form], *([ENDS[form]] if form in ENDS else [datetime(2026, 11, 22, tzinfo=UTC)])]
+    return [turn + step for turn in turns for step in (-MILLISECOND, timedelta(0), MILLISECOND)]
+
+
+def _points(form: str) -> Iterator[Point]:
+    return (Point(*p) for p in product(OrgClass, PLACES, Purpose, ACTIONS, CASES, _dates(form)))
+
+
+def _case(point: Point) -> CaseFacts | None:
+    if point.case == "none":
+        return None
+    other = Purpose.CRIMINAL_INVESTIGATION if point.purpose in RESCUE else Purpose.MISSING_PERSON
+    kind = other if point.case == "other kind" else point.purpose
+    return CaseFacts(kind, open=point.case != "closed", own=point.case != "somebody else's")
+
+
+def _request(point: Point) -> Request:
+    """Everything that other rules ask for is there, so that what is denied is denied for the point's own sake."""
+    start, end = point.now - timedelta(days=1), point.now + timedelta(days=1)
+    purposes = frozenset({point.purpose})
+    facts = Use(
+        now=point.now,
+        org=OrganisationFacts(point.org_class, *point.place),
+        purpose=point.purpose,
+        trained=True,
+        attested=frozenset({"us-wa.accountability-report", "us-wa.operational-testing"}),
+        case=_case(point),
+        authority=AuthorityFacts("warrant", True, purposes, frozenset({"c"}), True, start, end),
+        consent=ConsentFacts("written-release", True, purposes, start, end),
+        collection=None
+        if point.action == Action.COMPARE
+        else Target("c", True, point.org_class, point.purpose, retention_days=30),
+        threshold=Percent(99.5),
+        provenance="case-file",
+        live=point.action == Action.WATCH,
+    )
+    return Request("someone", point.action, facts)
+
+
+def _bound(point: Point, form: str) -> bool:
+    """Say whether the moratorium forbids it: the oracle."""
+    ended = form in ENDS and point.now >= ENDS[form]
+    if point.now < BEGINS[form] or ended or point.action == Action.ENROL:
+        return False
+    if point.org_class == OrgClass.VICTIM_RESCUE:
+        return not (point.purpose in RESCUE and point.case == "right")
+    if point.org_class == OrgClass.LAW_ENFORCEMENT:
+        return not (point.purpose == Purpose.MISSING_PERSON and point.case == "right")
+    return False
+
+
+def _rules(form: str) -> RuleSet:
+    forms = [f.moratorium for f in load("moratorium-2020").moratoria if f.moratorium.id == form]
+    return RuleSet.compile(shipped(), forms)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("form", BEGINS)
+def test_nothing_slips_through_the_moratorium(form: str) -> None:
+    """Inside it there is no permit that the exemption doesn't cover, and its rule forbids exactly what it should."""
+    rules, name = _rules(form), f"moratorium.{form}"
+    seen: Counter[str] = Counter()
+    for point in _points(form):
+        decision = rules.decide(_request(point))
+        named = {rule.id for rule in decision.rules}
+        bound = _bound(point, form)
+        assert not (decision.allowed and bound), point
+        assert (name in named) == bound, point
+        assert ENGINE_ERROR not in named, point
+        seen["bound" if bound else "permitted" if decision.allowed else "denied otherwise"] += 1
+    assert sum(seen.values()) == 6 * 5 * 10 * 5 * 5 * 6
+    assert seen["bound"] > 5000
+    assert seen["permitted"] > 1000
+
+
+@pytest.mark.parametrize("org_class", [OrgClass.VICTIM_RESCUE, OrgClass.LAW_ENFORCEMENT])
+@pytest.mark.parametrize("form", BEGINS)
+def test_what_is_exempt_goes_on(form: str, org_class: OrgClass) -> None:
+    """The exemption isn't empty: within the moratorium the right case opens the way, for each search, everywhere."""
+    rules = _rules(form)
+    now = BEGINS[form] + timedelta(days=100)
+    for place, action in product(PLACES, ACTIONS):
+        point = Point(org_class, place, Purpose.MISSING_PERSON, action, "right", now)
+        assert rules.decide(_request(point)).allowed, point
+
+
+def test_both_forms_together_leave_no_gap() -> None:
+    """From 10 June 2020 on police don't search for suspects at any instant, with both forms in force."""
+    rules = RuleSet.compile(shipped(), [f.moratorium for f in load("moratorium-2020").moratoria])
+    point = Point(
+        OrgClass.LAW_ENFORCEMENT,
+        PLACES[0],
+        Purpose.CRIMINAL_INVESTIGATION,
+        Action.SEARCH_REFERENCES,
+        "right",
+        BEGINS["amazon-one-year"],
+    )
+    assert rules.decide(_request(replace(point, now=point.now - MILLISECOND))).allowed
+    turns = [*_dates("until-further-notice"), *_dates("amazon-one-year")[1:]]
+    for now in [turn for turn in turns if turn >= point.now] + [datetime(2999, 1, 1, tzinfo=UTC)]:
+        assert not rules.decide(_request(replace(point, now=now))).allowed, now
