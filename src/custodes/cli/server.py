@@ -106,6 +106,7 @@ def run() -> None:
     from custodes.api.server import bind, serve  # here, so that the other commands start without a web server
     from custodes.api.telemetry import configure_logging
     from custodes.app import App
+    from custodes.worker import Housekeeper
 
     config = configuration()
     configure_logging(config.log)
@@ -116,7 +117,14 @@ def run() -> None:
         snippet = _snippet(app.identity, endpoint, config.server.region)
         for way in (signal.SIGINT, signal.SIGTERM):  # the server raises them again when it has answered what it began
             signal.signal(way, _leave)
+        housekeeper = Housekeeper(app, config.ledger.retention_seconds)
+
+        def ready() -> None:
+            _announce(config, endpoint, snippet)
+            housekeeper.start()
+
         with kept(config, endpoint):
-            serve(app, listener, lambda: _announce(config, endpoint, snippet))
+            serve(app, listener, ready)
+        housekeeper.stop()
     finally:
         app.close()
