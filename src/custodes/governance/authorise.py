@@ -31,6 +31,7 @@ from custodes.governance.request import (
     Percent,
     Request,
     ResultFacts,
+    Role,
     Target,
     Tracking,
     Use,
@@ -164,8 +165,10 @@ class Authoriser:
         own: bool = True,
         reason: bool = False,
         proposer: str | None = None,
+        appoints: Role | None = None,
+        dismisses: Role | None = None,
     ) -> Permit:
-        """Decide on an act of those who govern; ``proposer`` is the person whose proposal is approved.
+        """Decide on an act of those who govern; see :class:`~custodes.governance.request.Act` for what is stated.
 
         Raises:
             Refused: if a rule forbids it.
@@ -185,6 +188,8 @@ class Authoriser:
             reason=reason,
             own=own,
             overseers=len(state.overseers),
+            appoints=None if appoints is None else str(appoints),
+            dismisses=None if dismisses is None else str(dismisses),
         )
         return self._decided(state, caller, Request(caller.principal, action, facts))
 

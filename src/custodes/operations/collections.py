@@ -207,5 +207,5 @@ def _refuse_ours(tags: Iterable[str]) -> None:
     if any(t.startswith("custodes:") for t in tags):
         raise Invalid(
             "Tags that begin with custodes: are given when a collection is made.",
-            remedy="custodes collections retain changes how long references are kept.",
+            remedy="custodes retention set changes how long references are kept.",
         )

@@ -36,6 +36,7 @@ from custodes.governance import (
     Registry,
     Restraints,
     ResultFacts,
+    Role,
     Watch,
     new_id,
 )
@@ -46,7 +47,7 @@ from custodes.ledger import Log, Opening, commit
 __all__ = ["Acting", "Guard", "Part", "Using", "held"]
 
 _NOTICE = "A candidate is a lead for a person to judge, not an identity."
-_ALARMS = {"base.cap": AlarmKind.CAP, "base.tracking": AlarmKind.TRACKING}
+_ALARMS = {"base.daily-cap": AlarmKind.CAP, "base.tracking": AlarmKind.TRACKING}
 _ORDER = "custodes.governance"
 """Held by whoever decides in a transaction that writes, so that what changed before is seen."""
 
@@ -352,6 +353,8 @@ class Guard:
         own: bool = True,
         reason: bool = False,
         proposer: str | None = None,
+        appoints: Role | None = None,
+        dismisses: Role | None = None,
     ) -> Iterator[Acting]:
         """Authorise an act of those who govern, let it be done in one transaction, and record it there.
 
@@ -361,6 +364,7 @@ class Guard:
             own: whether it concerns the caller's own organisation alone.
             reason: whether a reason is given.
             proposer: the person whose proposal is approved.
+            appoints, dismisses: the role that somebody is given or loses, if it is one that the rules guard.
 
         Raises:
             Refused: if a rule forbids it.
@@ -370,7 +374,17 @@ class Guard:
             with self.transaction() as c:
                 hold(c, _ORDER)
                 now = self._log.now(c)
-                permit = self._authoriser.act(c, caller, action, now, own=own, reason=reason, proposer=proposer)
+                permit = self._authoriser.act(
+                    c,
+                    caller,
+                    action,
+                    now,
+                    own=own,
+                    reason=reason,
+                    proposer=proposer,
+                    appoints=appoints,
+                    dismisses=dismisses,
+                )
                 acting = Acting(c, now, permit)
                 yield acting
                 self._keep_rules(c, acting)

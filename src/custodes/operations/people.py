@@ -7,15 +7,12 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from custodes.db import Database
-from custodes.errors import Denied, NotFound
+from custodes.errors import NotFound
 from custodes.governance import Action, Caller, Organisation, OrgClass, People, Principal, Registry, Role, Training
 from custodes.governance.registry import State
 from custodes.operations.guard import Guard
 
-__all__ = ["FIRST_OVERSEERS", "PeopleOperations"]
-
-FIRST_OVERSEERS = 2
-"""So many people with the oversight role the operator may appoint alone; from then on they appoint each other."""
+__all__ = ["PeopleOperations"]
 
 
 class PeopleOperations:
@@ -52,13 +49,12 @@ class PeopleOperations:
         """Suspend an organisation, or let it act again.
 
         Raises:
-            Denied: if a rule forbids it, or an overseer is in it.
+            Denied: if a rule forbids it, as when an overseer is in it.
             NotFound: if there is none of this id.
         """
-        with self._guard.acting(caller, Action.MANAGE_ORGANISATIONS, own=False) as acting:
-            known = acting.permit.state.principals.values()
-            if any(Role.OVERSIGHT in p.roles for p in known if p.organisation == organisation):
-                raise _overseers_only("An organisation with an overseer")
+        members = [p for p in self._state().principals.values() if p.organisation == organisation]
+        guarded = self._guard.acting(caller, Action.MANAGE_ORGANISATIONS, own=False, dismisses=_overseer(*members))
+        with guarded as acting:
             at = acting.now if suspended else None
             self._people.suspend_organisation(acting.connection, organisation, at)
             change = "organisation-suspended" if suspended else "organisation-resumed"
@@ -77,16 +73,20 @@ class PeopleOperations:
             roles: what they may do.
 
         Raises:
-            Denied: if a rule forbids it, or it would be a third overseer.
+            Denied: if a rule forbids it, as with a third overseer.
             NotFound: if there is no such organisation.
             Conflict: if the person is in the organisation already.
             Invalid: if a value can't be meant.
         """
         granted = frozenset(roles)
         own = organisation == self._guard.organisation_of(caller)
-        with self._guard.acting(caller, Action.MANAGE_PEOPLE, own=own and Role.OPERATOR not in granted) as acting:
-            if Role.OVERSIGHT in granted and len(acting.permit.state.overseers) >= FIRST_OVERSEERS:
-                raise _overseers_only("A further overseer")
+        guarded = self._guard.acting(
+            caller,
+            Action.MANAGE_PEOPLE,
+            own=own and Role.OPERATOR not in granted,
+            appoints=Role.OVERSIGHT if Role.OVERSIGHT in granted else None,
+        )
+        with guarded as acting:
             made = self._people.add(acting.connection, organisation, identifier, name, granted, acting.now)
             acting.note(change="person-added", target=made.id, in_organisation=organisation, person=made.person)
             acting.note(roles=sorted(map(str, granted)))
@@ -108,18 +108,23 @@ class PeopleOperations:
         return found
 
     def set_roles(self, caller: Caller, principal: str, roles: Iterable[Role]) -> None:
-        """Change what a person may do; the oversight role is neither given nor taken so.
+        """Change what a person may do; the oversight role is taken by two overseers, and given by them from the third on.
 
         Raises:
-            Denied: if a rule forbids it, or it concerns the oversight role.
+            Denied: if a rule forbids it, as with the oversight role.
             NotFound: if there is none of this id.
             Invalid: if no role would be left.
         """
         found, granted = self.principal(principal), frozenset(roles)
         own = found.organisation == self._guard.organisation_of(caller) and Role.OPERATOR not in granted
-        with self._guard.acting(caller, Action.MANAGE_PEOPLE, own=own) as acting:
-            if Role.OVERSIGHT in found.roles | granted:
-                raise _overseers_only("The oversight role")
+        guarded = self._guard.acting(
+            caller,
+            Action.MANAGE_PEOPLE,
+            own=own,
+            appoints=Role.OVERSIGHT if Role.OVERSIGHT in granted - found.roles else None,
+            dismisses=Role.OVERSIGHT if Role.OVERSIGHT in found.roles - granted else None,
+        )
+        with guarded as acting:
             self._people.set_roles(acting.connection, principal, granted)
             acting.note(change="roles-changed", target=principal, roles=sorted(map(str, granted)))
 
@@ -127,14 +132,13 @@ class PeopleOperations:
         """Suspend a person, or let them act again.
 
         Raises:
-            Denied: if a rule forbids it, or it is an overseer.
+            Denied: if a rule forbids it, as with an overseer.
             NotFound: if there is none of this id.
         """
         found = self.principal(principal)
         own = found.organisation == self._guard.organisation_of(caller)
-        with self._guard.acting(caller, Action.MANAGE_PEOPLE, own=own) as acting:
-            if Role.OVERSIGHT in found.roles:
-                raise _overseers_only("An overseer")
+        guarded = self._guard.acting(caller, Action.MANAGE_PEOPLE, own=own, dismisses=_overseer(found))
+        with guarded as acting:
             self._people.suspend(acting.connection, principal, acting.now if suspended else None)
             acting.note(change="person-suspended" if suspended else "person-resumed", target=principal)
 
@@ -152,9 +156,6 @@ class PeopleOperations:
             acting.note(change="training-recorded", target=principal, until=until.isoformat())
 
 
-def _overseers_only(what: str) -> Denied:
-    return Denied(
-        f"{what} takes two people with the oversight role.",
-        remedy="One proposes it, another approves: custodes easings propose.",
-        code="base.two-people",
-    )
+def _overseer(*people: Principal) -> Role | None:
+    """Return the oversight role if any of these people has it: they would lose it in effect."""
+    return Role.OVERSIGHT if any(Role.OVERSIGHT in p.roles for p in people) else None

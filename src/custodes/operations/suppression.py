@@ -113,7 +113,10 @@ def suppress(values: Mapping[Key, int], groups: Sequence[Group], known: Set[Key]
 
 
 def _given_away(
-    values: Mapping[Key, int], groups: Sequence[Group], places: Mapping[Key, Sequence[Group]], hidden: Mapping[Key, Mark]
+    values: Mapping[Key, int],
+    groups: Sequence[Group],
+    places: Mapping[Key, Sequence[Group]],
+    hidden: Mapping[Key, Mark],
 ) -> list[Group]:
     """Return the groups by which a hidden count could be worked out, those to blame first."""
     bounds = _Bounds(

@@ -64,8 +64,8 @@ _DONE = (
     {str(a): ("erasures", "asked") for a in (Action.DELETE_REFERENCES, Action.DELETE_SUBJECT, Action.DELETE_COLLECTION)}
     | {str(Action.EXPORT_REPORT): ("exports", "report"), str(Action.DISCLOSE): ("exports", "disclosed")}
     | {str(Action.READ_RESULTS): ("exports", "kept"), str(Action.ANSWER_ALARM): ("answers", "")}
-    | {a: ("reviews", "") for a in REVIEW}
-    | {a: ("changes", "") for a in _CHANGERS}
+    | dict.fromkeys(REVIEW, ("reviews", ""))
+    | dict.fromkeys(_CHANGERS, ("changes", ""))
 )
 _EVENTS = {
     "retention": ("erasures", "retention"),
@@ -73,7 +73,7 @@ _EVENTS = {
     "consent-executed": ("consents", "executed"),
     "published": ("exports", "published"),
     "login": ("logins", ""),
-    **{event: ("changes", "") for event in CHANGES},
+    **dict.fromkeys(CHANGES, ("changes", "")),
 }
 _CONSENTS = {"consent-recorded": "recorded", "consent-withdrawn": "withdrawn"}
 _UNSAID = "not said"
