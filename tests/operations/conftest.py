@@ -3,8 +3,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -12,9 +15,12 @@ import pytest
 
 from custodes.app import App
 from custodes.config import Config, Limits
-from custodes.governance import OPERATOR, Caller, Purpose
+from custodes.errors import Denied
+from custodes.governance import OPERATOR, AuthorityKind, Caller, EasingKind, OrgClass, Purpose, Role
 
+START = datetime(2027, 1, 15, 8, tzinfo=UTC)
 ME = Caller(OPERATOR, Purpose.PHOTO_LIBRARY, provenance="own")
+DOCUMENT = "ab" * 32
 
 PHOTOS = Path(__file__).parents[1] / "data"
 
@@ -47,3 +53,124 @@ def app(installation: App) -> Iterator[App]:
     installation.collections.create(ME, "people", {})
     yield installation
     installation.collections.delete(ME, "people")
+
+
+class Clock:
+    """Stands until it is turned."""
+
+    def __init__(self) -> None:
+        self.now = START
+
+    def __call__(self) -> float:
+        return self.now.timestamp()
+
+    def forward(self, **by: float) -> None:
+        """Turn it forward (or back)."""
+        self.now += timedelta(**by)
+
+
+@dataclass
+class World:
+    """An installation, its clock, and who is in it."""
+
+    app: App
+    clock: Clock
+    config: Config
+    police: str
+    rescue: str
+    officer: Caller
+    rescuer: Caller
+    olga: Caller
+    otto: Caller
+
+    def entry(self, index: int = -1) -> Mapping[str, Any]:
+        """Return an entry of the ledger; the newest by default."""
+        return self.app.ledger.entry(index if index >= 0 else self.app.ledger.size() + index)
+
+    def lift_moratorium(self) -> None:
+        """Let the two overseers lift it."""
+        easing = self.app.oversight.propose(self.olga, EasingKind.LIFT, "until-further-notice", "for a test")
+        self.app.oversight.approve(self.otto, easing.id)
+
+    def train(self) -> None:
+        """Let the officer be trained, and the police attest to what Washington asks."""
+        now = self.clock.now
+        self.app.people.train(ME, self.officer.principal, "face comparison", now, now + timedelta(days=900))
+        for duty in ("us-wa.accountability-report", "us-wa.operational-testing"):
+            self.app.grounds.attest(ME, duty, 900, self.police)
+
+    def warrant(self, collection: str, *, days: int = 20, **more: Any) -> str:
+        """File a warrant of the police for a collection."""
+        return self.app.grounds.file(
+            ME,
+            more.pop("kind", AuthorityKind.WARRANT),
+            issuer="King County Superior Court",
+            document_hash=DOCUMENT,
+            purposes=more.pop("purposes", [Purpose.CRIMINAL_INVESTIGATION]),
+            collections=[collection],
+            not_before=self.clock.now,
+            not_after=self.clock.now + timedelta(days=days),
+            organisation=self.police,
+            **more,
+        ).id
+
+    def police_may_search(self, collection: str) -> Caller:
+        """Lift the moratorium and file a warrant; return the officer with it."""
+        self.lift_moratorium()
+        return replace(self.officer, authority=self.warrant(collection))
+
+    def denied(self, call: Callable[[], object]) -> list[str]:
+        """Return the rules by which a call is denied."""
+        with pytest.raises(Denied) as caught:
+            call()
+        decision = getattr(caught.value, "decision", None)
+        return [rule.id for rule in decision.rules] if decision else [caught.value.code]
+
+    def reopen(self) -> None:
+        """Close the installation and open it again, as a restart does."""
+        self.app.close()
+        self.app = App.open(self.config, clock=self.clock)
+
+
+def open_world(folder: Path, database: str = "") -> World:
+    """Make an installation with a police department (US-WA), a rescue organisation (US-CA) and a board of oversight."""
+    clock = Clock()
+    config = Config(data=folder, database=database, limits=Limits(faces=50, subject_faces=3))
+    app = App.open(config, clock=clock)
+    police = app.people.add_organisation(ME, "Seattle PD", OrgClass.LAW_ENFORCEMENT, "US-WA").id
+    rescue = app.people.add_organisation(ME, "Rescue", OrgClass.VICTIM_RESCUE, "US-CA").id
+    board = app.people.add_organisation(ME, "Board", OrgClass.OVERSIGHT, "US").id
+
+    def person(organisation: str, name: str, *roles: Role) -> str:
+        return app.people.add(ME, organisation, f"{name}@example.org", name, roles).id
+
+    made = World(
+        app,
+        clock,
+        config,
+        police,
+        rescue,
+        officer=Caller(person(police, "bob", Role.USER), Purpose.CRIMINAL_INVESTIGATION, provenance="public-record"),
+        rescuer=Caller(person(rescue, "ann", Role.USER), Purpose.MISSING_PERSON, provenance="case-file"),
+        olga=Caller(person(board, "olga", Role.OVERSIGHT), Purpose.OVERSIGHT),
+        otto=Caller(person(board, "otto", Role.OVERSIGHT), Purpose.OVERSIGHT),
+    )
+    made.train()
+    return made
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    """An installation of the test's own."""
+    made = open_world(tmp_path / "data")
+    yield made
+    made.app.close()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def both_worlds(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
+    """An installation of the test's own, on SQLite and on PostgreSQL."""
+    database = "" if request.param == "sqlite" else request.getfixturevalue("postgres").new()
+    made = open_world(tmp_path / "data", database)
+    yield made
+    made.app.close()

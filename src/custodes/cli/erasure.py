@@ -164,6 +164,9 @@ def transparency(
     ledger: Annotated[
         str, typer.Option(help="A published log (folder or URL) to make it of; this installation's unless given.")
     ] = "",
+    vkey: Annotated[
+        str, typer.Option(help="The published log's verifier key, from somebody you trust; its own word unless given.")
+    ] = "",
     as_json: Json = False,
 ) -> None:
     """Make a transparency report of the ledger alone: an HTML page and JSON."""
@@ -171,7 +174,7 @@ def transparency(
 
     since, until = moment(start), moment(end)
     if ledger:
-        made = room.of_published(ledger, since, until)
+        made = room.of_published(ledger, since, until, vkey or None)
     else:
         with installation() as app:
             made = room.of_ledger(app.ledger, since, until)

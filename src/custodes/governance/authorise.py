@@ -7,6 +7,7 @@ can be recorded. What can't be gathered (a case that there isn't, a principal th
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -257,7 +258,7 @@ class Authoriser:
             authority=self._authority(c, state, caller, organisation, ask, now),
             consent=_agreed(consent, organisation),
             collection=_target(state, ask.collection, organisation),
-            threshold=None if ask.threshold is None else Percent(ask.threshold),
+            threshold=None if ask.threshold is None else _down(ask.threshold),
             attributes=ask.attributes,
             provenance=caller.provenance,
             live=ask.live,
@@ -339,6 +340,11 @@ def _agreed(consent: Consent | None, organisation: str) -> ConsentFacts | None:
         given=consent.given_at,
         not_after=consent.not_after,
     )
+
+
+def _down(similarity: float) -> Percent:
+    """Return a similarity with the four places that a decision has, never more than it was: a floor is a floor."""
+    return Percent(math.floor(similarity * 1e4) / 1e4)
 
 
 def _org(state: State, organisation: str) -> OrganisationFacts:

@@ -117,6 +117,7 @@ class Action(StrEnum):
     MANAGE_ORGANISATIONS = "ManageOrganisations"
     MANAGE_PEOPLE = "ManagePeople"
     MANAGE_KEYS = "ManageKeys"
+    MANAGE_OWN_KEYS = "ManageOwnKeys"
     MANAGE_CASES = "ManageCases"
     FILE_AUTHORITY = "FileAuthority"
     FILE_CONSENT = "FileConsent"

@@ -23,6 +23,7 @@ __all__ = ["RESTORE", "EntryRow", "Head", "Stored"]
 RESTORE = "Restore the database from a backup; custodes ledger verify tells what was changed in what was published."
 """What to do when rows don't agree."""
 
+_MAX_ROW = (1 << 63) - 1  # what a number in a row can be
 _TREES = 256  # at 42 KB each
 _HEIGHT = 8
 _Tree = list[list[bytes]]
@@ -158,6 +159,8 @@ class Stored:
             level += 1
 
     def _leaves_of(self, c: sa.Connection, start: int, stop: int) -> bytes:
+        if not 0 <= start <= stop <= _MAX_ROW:
+            return b""
         return b"".join([row[0] for row in c.exec_driver_sql(self._leaves, (start, stop))])
 
     def tile(self, c: sa.Connection, level: int, n: int, width: int) -> bytes:
@@ -169,6 +172,8 @@ class Stored:
 
     def data(self, c: sa.Connection, start: int, stop: int) -> list[bytes]:
         """Read entries; there are fewer than asked for where the log ends."""
+        if not 0 <= start <= stop <= _MAX_ROW:
+            return []
         return [bytes(row[0]) for row in c.exec_driver_sql(self._data, (start, stop))]
 
     def rows(self, c: sa.Connection, start: int, stop: int) -> list[EntryRow]:

@@ -115,7 +115,7 @@ class Identity:
         if holder is None:
             raise NotFound(f"There is no person {principal}.", remedy="custodes people list shows all.")
         own = holder.organisation == self._guard.organisation_of(caller)
-        with self._guard.acting(caller, Action.MANAGE_KEYS, own=own or caller.principal == principal) as acting:
+        with self._guard.acting(caller, _managing(caller, principal), own=own) as acting:
             if Role.OVERSIGHT in holder.roles and caller.principal != principal and self._has_key(principal):
                 raise _of_overseer()
             made = self._keys.create(
@@ -148,7 +148,7 @@ class Identity:
         """
         holder = self._holder_of(access_key_id)
         own = holder is not None and holder.organisation == self._guard.organisation_of(caller)
-        with self._guard.acting(caller, Action.MANAGE_KEYS, own=own) as acting:
+        with self._guard.acting(caller, _managing(caller, holder.id if holder else ""), own=own) as acting:
             if holder is not None and Role.OVERSIGHT in holder.roles and caller.principal != holder.id:
                 raise _of_overseer()
             key = self._keys.revoke(access_key_id)
@@ -264,6 +264,10 @@ class Identity:
             Denied: if it came before.
         """
         self._replays.check(signature, request)
+
+
+def _managing(caller: Caller, principal: str) -> Action:
+    return Action.MANAGE_OWN_KEYS if caller.principal == principal else Action.MANAGE_KEYS
 
 
 def _of_overseer() -> Denied:

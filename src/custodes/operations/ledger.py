@@ -8,6 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from custodes.errors import Invalid, NotFound
 from custodes.governance import Action, Caller
 from custodes.ledger import Disclosed as Disclosed
 from custodes.ledger import Log, Published, VerifierKey, parse
@@ -63,7 +64,10 @@ class LedgerOperations:
         Raises:
             NotFound: if there is nothing.
         """
-        return self._log.read(path)
+        try:
+            return self._log.read(path)
+        except Invalid as e:
+            raise NotFound("The ledger has no file of this name.", remedy=e.message) from e
 
     def checkpoint(self, *, fresh: bool = False) -> str:
         """Return the newest signed checkpoint, with its cosignatures."""

@@ -108,7 +108,7 @@ class PeopleOperations:
         return found
 
     def set_roles(self, caller: Caller, principal: str, roles: Iterable[Role]) -> None:
-        """Change what a person may do; the oversight role is taken by two overseers, and given by them from the third on.
+        """Change what a person may do; two overseers take the oversight role, and give it from the third on.
 
         Raises:
             Denied: if a rule forbids it, as with the oversight role.

@@ -3,8 +3,8 @@
 
 Counts from 1 to 4 are not told. Nor is any that would give one of them away: counts that add up to a total that is told
 are held against it, and more of them are withheld, the smallest first, until none that is hidden can be worked out from
-what is told. What a reader can work out is bounded by passing intervals along the sums until nothing narrows; as long as
-the sums form a tree (no two share more than one count, no ring of them) these bounds are exact.
+what is told. What a reader can work out is bounded by passing intervals along the sums until nothing narrows; as long
+as the sums form a tree (no two share more than one count, no ring of them) these bounds are exact.
 
 Limits: a reader who knows how the next count is chosen may narrow it down further, and who knows one hidden count from
 elsewhere may work out another. Reports of overlapping periods are not held against one another.
@@ -65,6 +65,14 @@ class _Bounds:
     low: dict[Key, int]
     high: dict[Key, int]
 
+    @classmethod
+    def of(cls, values: Mapping[Key, int], hidden: Mapping[Key, Mark]) -> _Bounds:
+        """Begin with what is told: counts, and marks in the place of those that are hidden."""
+        return cls(
+            {k: hidden[k].value[0] if k in hidden else v for k, v in values.items()},
+            {k: hidden[k].value[1] if k in hidden else v for k, v in values.items()},
+        )
+
     def narrow(self, group: Group) -> bool:
         """Let a group narrow its counts; tell whether it did."""
         changed = False
@@ -118,23 +126,20 @@ def _given_away(
     places: Mapping[Key, Sequence[Group]],
     hidden: Mapping[Key, Mark],
 ) -> list[Group]:
-    """Return the groups by which a hidden count could be worked out, those to blame first."""
-    bounds = _Bounds(
-        {k: hidden[k].value[0] if k in hidden else v for k, v in values.items()},
-        {k: hidden[k].value[1] if k in hidden else v for k, v in values.items()},
-    )
-    while any([bounds.narrow(group) for group in groups]):
+    """Return the groups by which a hidden count could be worked out; first those that give it away by themselves."""
+    marks, bounds = _Bounds.of(values, hidden), _Bounds.of(values, hidden)
+    while any(bounds.narrow(group) for group in groups):
         pass
-    blamed: list[Group] = []
-    others: list[Group] = []
-    for key, mark in hidden.items():
+    alone: list[Group] = []
+    together: list[Group] = []
+    for key in hidden:
         if bounds.low[key] != bounds.high[key]:
             continue
         for group in places.get(key, ()):
-            low, high = next((low, high) for k, low, high in bounds.implied(group) if k == key)
-            alone = max(low, mark.value[0]) == min(high, mark.value[1])
-            (blamed if alone else others).append(group)
-    return blamed + others
+            low, high = next((low, high) for k, low, high in marks.implied(group) if k == key)
+            by_itself = max(low, marks.low[key]) == min(high, marks.high[key])
+            (alone if by_itself else together).append(group)
+    return alone + together
 
 
 def _hide_more(group: Group, values: Mapping[Key, int], hidden: dict[Key, Mark], known: Set[Key]) -> bool:

@@ -77,6 +77,7 @@ _EVENTS = {
 }
 _CONSENTS = {"consent-recorded": "recorded", "consent-withdrawn": "withdrawn"}
 _UNSAID = "not said"
+_NO_AUTHORITY = "no authority"
 _REST = "all others"
 _LONGEST = 80  # characters of a label
 _MOST_ROWS = 200  # of a table; what an honest log can't have
@@ -135,7 +136,7 @@ _BREAKDOWNS = tuple(_breakdowns())
 _ROWS: dict[str, tuple[Key, ...]] = {
     FIGURES: tuple((c,) for c in CATEGORIES),
     "outcomes": tuple((o,) for o in OUTCOMES),
-    "authority": (*((str(k),) for k in AuthorityKind), ("",)),
+    "authority": (*((str(k),) for k in AuthorityKind), (_NO_AUTHORITY,)),
     "exigent": (("filed",), ("open",), ("not-done",)),
     "case": (("named",), ("none",)),
     "found": (("some",), ("nobody",)),
@@ -294,7 +295,7 @@ class Tally:
 
     def _search(self, outcome: str, entry: Mapping[str, Any], facts: object) -> None:
         authority = _of(facts, "authority")
-        kind = "" if authority is None else label(_of(authority, "kind"))
+        kind = _NO_AUTHORITY if authority is None else label(_of(authority, "kind"))
         self._count("authority", "searches", kind)
         self._count("case", "searches", "none" if entry.get("case") is None else "named")
         if outcome == "done":

@@ -131,6 +131,7 @@ def create_rest(app: App, gate: Gate, telemetry: Telemetry, warm_up: WarmUp) -> 
         openapi_url="/v1/openapi.json",
         docs_url=None,
         redoc_url=None,
+        redirect_slashes=False,
     )
 
     _add_refusals(rest, telemetry)
@@ -166,7 +167,7 @@ def create_rest(app: App, gate: Gate, telemetry: Telemetry, warm_up: WarmUp) -> 
         response_class=Response,
         responses={404: {"model": Problem}},
     )
-    async def ledger(path: Annotated[str, Path(max_length=200)]) -> Response:
+    async def ledger(path: str) -> Response:
         data = await gate.quick.run(lambda: app.ledger.read(path))
         return Response(data, media_type=_media(path), headers={"cache-control": _caching(path)})
 
