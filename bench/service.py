@@ -61,7 +61,7 @@ def _medians(runs: int, *pairs: tuple[Callable[[], Any], Callable[[Any], object]
 
 def enrol_random(app: App, name: str, count: int, batch: int = 5_000) -> str:
     """Enrol random templates, and return the id of one."""
-    app.collections.create(name, {})
+    app.collections.create(app.identity.operator(), name, {})
     engine = app.engines.default
     random = np.random.default_rng(1)
     references = app.faces._references
@@ -84,6 +84,7 @@ def overhead(quick: bool) -> list[Row]:
         config = replace(load(environ={}), data=Path(folder))
         app = App.open(config)
         face_id = enrol_random(app, "bench", 1_000)
+        caller = app.identity.operator()
         server, _ = start(Path(folder))
         line = connect(server)
         jpeg = photo(640, 100_000)
@@ -99,7 +100,7 @@ def overhead(quick: bool) -> list[Row]:
         search, operation = _medians(
             runs,
             (lambda: server.request("SearchFaces", params), line.send),
-            (_nothing, lambda _: app.faces.search("bench", face_id, limit=4096, threshold=80)),
+            (_nothing, lambda _: app.faces.search(caller, "bench", face_id, limit=4096, threshold=80)),
         )
         index_alone = _index_alone(app, runs)
         line.close()

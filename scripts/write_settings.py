@@ -45,6 +45,7 @@ _TITLES = {
     "": "Top level",
     "server": "`[server]`",
     "auth": "`[auth]`",
+    "ledger": "`[ledger]`",
     "vision": "`[vision]`",
     "limits": "`[limits]`",
     "s3": "`[s3]`",

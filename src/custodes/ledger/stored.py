@@ -64,6 +64,17 @@ def _tree(hashes: bytes) -> _Tree:
     return rows
 
 
+def _bytes(value: object) -> bytes:
+    """Return what a row holds.
+
+    Raises:
+        IntegrityError: if somebody put something else there.
+    """
+    if not isinstance(value, bytes | memoryview):
+        raise IntegrityError("A row of the ledger holds no bytes: it was changed.", remedy=RESTORE)
+    return bytes(value)
+
+
 class Stored:
     """Reads and writes rows on a connection that the caller opened."""
 
@@ -168,18 +179,18 @@ class Stored:
         if level == 0 and width < WIDTH:
             return self._leaves_of(c, n * WIDTH, n * WIDTH + width)
         row = c.exec_driver_sql(self._tile, (level, n)).first()
-        return bytes(row[0][: width * HASH]) if row else b""
+        return _bytes(row[0])[: width * HASH] if row else b""
 
     def data(self, c: sa.Connection, start: int, stop: int) -> list[bytes]:
         """Read entries; there are fewer than asked for where the log ends."""
         if not 0 <= start <= stop <= _MAX_ROW:
             return []
-        return [bytes(row[0]) for row in c.exec_driver_sql(self._data, (start, stop))]
+        return [_bytes(row[0]) for row in c.exec_driver_sql(self._data, (start, stop))]
 
     def rows(self, c: sa.Connection, start: int, stop: int) -> list[EntryRow]:
         """Read entries with what is kept beside them."""
         found = c.exec_driver_sql(self._rows, (start, stop))
-        return [EntryRow(index, at, bytes(leaf), bytes(data)) for index, at, leaf, data in found]
+        return [EntryRow(index, at, _bytes(leaf), _bytes(data)) for index, at, leaf, data in found]
 
     def nodes(self, c: sa.Connection, size: int) -> NodeReader:
         """Return a reader of the nodes of the tree of the first ``size`` entries, for one proof.

@@ -69,11 +69,11 @@ class ImageSearch:
 
 @dataclass(frozen=True, slots=True)
 class _Probes:
-    """The good enough faces of an image as it came, the largest first, and the engine for their templates."""
+    """An image by its hash, its good enough faces, the largest first, and the engine for their templates."""
 
     engine: Engine
     pack_version: str
-    data: bytes
+    digest: bytes
     size: ImageSize
     count: int
     good: tuple[Face, ...]
@@ -378,8 +378,8 @@ class FaceOperations:
 
     def _tell_probe(self, part: Part, probes: _Probes, ranked: Sequence[Candidate], number: int = 0) -> None:
         part.note(face=number)
-        part.commit("probe", self._images.digest(probes.data))
-        tell_found(part, probes.pack_version, f"{self._images.word(probes.data)}#{number}", ranked)
+        part.commit("probe", probes.digest)
+        tell_found(part, probes.pack_version, f"image:{probes.digest.decode()}#{number}", ranked)
 
     def _probes(self, collection: Collection, source: ImageSource, quality: QualityFilter) -> _Probes:
         """Find the faces of an image that can be searched for in a collection.
@@ -394,7 +394,7 @@ class FaceOperations:
         good, _ = passing(engine, faces, quality)
         if not good:
             raise no_face("image")
-        return _Probes(engine, collection.pack_version, data, image.size, len(faces), good)
+        return _Probes(engine, collection.pack_version, self._images.digest(data), image.size, len(faces), good)
 
     def is_indexed(self, name: str, source: ImageSource, external_image_id: str) -> bool:
         """Tell whether a face of this image is enrolled under this label, so that enrolling a folder can go on.

@@ -286,15 +286,16 @@ class Guard:
             Refused: if the rules forbid it by now.
         """
         hold(c, _ORDER)
-        now = self._log.now(c)
         state = self._registry.state(c)
         caller, ask, organisation = using.caller, using.ask, using.permit.organisation
         counted = self._authoriser.is_counted(state, caller, ask.action)
+        again = counted or state.version != using.permit.state.version
+        now = self._log.now(c) if again else using.permit.request.facts.now
         indexes = []
         for part in using.parts:
             permit = using.permit
             tracking = self._tracking(c, using, part, now) if counted else None
-            if counted or state.version != permit.state.version:
+            if again:
                 permit = self._authoriser.authorise(c, caller, ask, now, tracking=tracking)
             if counted:
                 self._watch.count(c, caller.principal, organisation, now)

@@ -60,7 +60,7 @@ class Images:
         return hashlib.sha256(data).hexdigest().encode()
 
     def word(self, source: ImageSource) -> str:
-        """Return the word by which an authority or the detector of tracking knows an image.
+        """Return the word by which an authority knows an image.
 
         Raises:
             Invalid: as :meth:`read` does.

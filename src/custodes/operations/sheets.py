@@ -14,10 +14,10 @@ __all__ = ["SUPPRESSION", "Cell", "Row", "Table", "Told", "summarise", "tables"]
 SUPPRESSION = (
     "Counts from 1 to 4 are not told, so that the report points at nobody; they appear as <5. Where such a count could "
     "be worked out from totals, the next smallest is withheld too: a larger one, or a zero if there is none. The "
-    "number of all entries is always told. Numbers of faces are told where the number of acts behind them is. Changes "
-    "of the rules are listed one by one and not suppressed. Limits: the log is public, and who reads it can count for "
-    "themselves; who knows a hidden count from elsewhere, how the next one is chosen, or reports of overlapping "
-    "periods, may work out another."
+    "number of all entries is always told, and if there were no reviews. Numbers of faces are told where the number of "
+    "acts behind them is. Changes of the rules are listed one by one, not suppressed. Limits: the log is public, and "
+    "who reads it can count for themselves; who knows a hidden count from elsewhere, how the next one is chosen, or "
+    "reports of overlapping periods, may work out another."
 )
 
 _SMALL = f"<{LEAST}"

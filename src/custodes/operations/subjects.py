@@ -252,8 +252,9 @@ class SubjectOperations:
             if probe:
                 [template] = engine.embed([probe])
                 found = self._search(collection, template, limit, using.threshold)
-            using.part.commit("probe", self._images.digest(data))
-            self._tell_found(using.part, collection, self._images.word(data), found)
+            digest = self._images.digest(data)
+            using.part.commit("probe", digest)
+            self._tell_found(using.part, collection, f"image:{digest.decode()}", found)
             return ImageSubjectSearch(image.size, probe, unsearched, collection.pack_version, found)
 
     @contextmanager

@@ -73,6 +73,12 @@ class _Bounds:
             {k: hidden[k].value[1] if k in hidden else v for k, v in values.items()},
         )
 
+    def narrowed(self, groups: Sequence[Group]) -> _Bounds:
+        """Let all groups narrow the counts until none does any more."""
+        while any(self.narrow(group) for group in groups):
+            pass
+        return self
+
     def narrow(self, group: Group) -> bool:
         """Let a group narrow its counts; tell whether it did."""
         changed = False
@@ -115,9 +121,10 @@ def suppress(values: Mapping[Key, int], groups: Sequence[Group], known: Set[Key]
         for key in group.keys:
             places.setdefault(key, []).append(group)
     while found := _given_away(values, groups, places, hidden):
-        if not any(_hide_more(group, values, hidden, known) for group in found):
+        if not any(_hide_more(group, values, places, hidden, known) for group in found):
             break  # nothing is left that could be hidden
-    return hidden
+    bounds = _Bounds.of(values, hidden).narrowed(groups)
+    return {k: mark for k, mark in hidden.items() if values[k] or bounds.low[k] != bounds.high[k]}
 
 
 def _given_away(
@@ -127,14 +134,12 @@ def _given_away(
     hidden: Mapping[Key, Mark],
 ) -> list[Group]:
     """Return the groups by which a hidden count could be worked out; first those that give it away by themselves."""
-    marks, bounds = _Bounds.of(values, hidden), _Bounds.of(values, hidden)
-    while any(bounds.narrow(group) for group in groups):
-        pass
+    marks, bounds = _Bounds.of(values, hidden), _Bounds.of(values, hidden).narrowed(groups)
     alone: list[Group] = []
     together: list[Group] = []
     for key in hidden:
-        if bounds.low[key] != bounds.high[key]:
-            continue
+        if bounds.low[key] != bounds.high[key] or not values[key]:
+            continue  # a zero that is found out does no harm unless it gives another away; it is told in the end
         for group in places.get(key, ()):
             low, high = next((low, high) for k, low, high in marks.implied(group) if k == key)
             by_itself = max(low, marks.low[key]) == min(high, marks.high[key])
@@ -142,17 +147,26 @@ def _given_away(
     return alone + together
 
 
-def _hide_more(group: Group, values: Mapping[Key, int], hidden: dict[Key, Mark], known: Set[Key]) -> bool:
-    """Hide one count more of a group, or say less of those that are hidden; tell whether there was anything to do."""
-    shown = sorted((values[k], k) for k in group.parts if k not in hidden and k not in known)
-    larger = [k for value, k in shown if value]
+def _hide_more(
+    group: Group,
+    values: Mapping[Key, int],
+    places: Mapping[Key, Sequence[Group]],
+    hidden: dict[Key, Mark],
+    known: Set[Key],
+) -> bool:
+    """Hide one count more of a group, or say less of those that are hidden; tell whether there was anything to do.
+
+    The smallest is hidden first; of zeros, one that isn't broken down, as its parts would have to be hidden too.
+    """
+    shown = sorted((values[k], len(places[k]), k) for k in group.parts if k not in hidden and k not in known)
+    larger = [k for value, _, k in shown if value]
     marked = [k for k in group.keys if hidden.get(k, Mark.VEILED) is not Mark.VEILED]
     if larger:
         hidden[larger[0]] = Mark.NEXT
     elif marked:
         hidden.update(dict.fromkeys(marked, Mark.VEILED))
     elif shown:
-        hidden[shown[0][1]] = Mark.VEILED
+        hidden[shown[0][2]] = Mark.VEILED
     elif group.total not in hidden and group.total not in known:
         hidden[group.total] = Mark.VEILED
     else:

@@ -39,6 +39,7 @@ __all__ = ["SCHEMA", "Basis", "Change", "Report", "RuleSet", "of_ledger", "of_pu
 SCHEMA = "custodes-transparency/1"
 """What the JSON is; another number, another form."""
 
+_REVIEWS = (FIGURES, "entries", "reviews")
 _KNOWN = frozenset({ENTRIES, (FIGURES, "entries", "changes")})
 _DETAILS = ("easing", "of", "scope", "value", "org_class", "jurisdiction", "reason", "vkey", "rules_after")
 _BUNDLES = "tile/entries/"
@@ -156,7 +157,8 @@ class Report:
                 sets[rules] = RuleSet(rules, index, at)
         tally.close(filed)
         tally.reconcile(seen)
-        told = Told(tally, suppress(tally.values(), tally.groups(), _KNOWN))
+        known = _KNOWN if tally.counts[_REVIEWS] else _KNOWN | {_REVIEWS}  # that nobody reviews is told in any case
+        told = Told(tally, suppress(tally.values(), tally.groups(), known))
         return cls(basis, seen, tuple(sets.values()), tuple(changes), tables(told), summarise(told, len(changes)))
 
     def to_json(self) -> dict[str, Any]:
