@@ -338,7 +338,7 @@ def test_rescuers_search_while_their_case_is_open(world: World, people) -> None:
 
 
 def test_a_case_of_others_opens_nothing(world: World, people) -> None:
-    """A case of another organisation, one of another purpose, and one that there isn't are each denied by their rule."""
+    """A case of another organisation, one of another purpose, and one that there isn't are denied, each by its rule."""
     image = {"Bytes": people.ann}
     theirs = world.tell("cases", "open", "missing-person", by="chief")["id"]
     other = world.tell("cases", "open", "victim-identification", by="rescuer")["id"]
@@ -458,11 +458,9 @@ def test_a_revoked_key_is_no_key(world: World) -> None:
     client = world.client("gone")
     client.list_collections()
     world.tell("keys", "revoke", key, by="rescuer")
-    deadline = time.monotonic() + 2
+    time.sleep(1.1)
     with pytest.raises(client.exceptions.ClientError) as caught:
-        while time.monotonic() < deadline:
-            client.list_collections()
-            time.sleep(0.1)
+        client.list_collections()
     assert caught.value.response["Error"]["Code"] == "UnrecognizedClientException"
 
 
@@ -753,7 +751,7 @@ def test_an_outsider_verifies_the_running_server(world: World, tmp_path: Path) -
 
 
 def test_the_published_ledger_holds_nothing_personal(world: World, people, tmp_path: Path) -> None:
-    """Neither names of people, organisations, collections, users, tags and places nor faces stand in what is published."""
+    """No name of a person, organisation, collection, user, tag or place and no face stands in what is published."""
     rescuer = world.client("rescuer", place="Alder Street 5")
     rescuer.create_user(CollectionId="missing", UserId="user-of-somebody")
     rescuer.associate_faces(CollectionId="missing", UserId="user-of-somebody", FaceIds=[world.ids["ann"]])

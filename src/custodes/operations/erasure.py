@@ -7,7 +7,6 @@ are about. A person gets a receipt: the entry of the erasure, opened, with a pro
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -21,8 +20,9 @@ from custodes.gallery import Collections, Due, Held, References, Retention
 from custodes.governance import Action, Caller, Consent, Grounds, Watch
 from custodes.ledger import Log, commit, parse
 from custodes.operations.guard import Guard
+from custodes.operations.owners import owner_of
 
-__all__ = ["Erased", "Eraser", "ErasureOperations", "Mention", "Report", "owner_of"]
+__all__ = ["Erased", "Eraser", "ErasureOperations", "Mention", "Report"]
 
 _MOST = 10_000  # references of one person
 _A_ENTRY = 500  # commitments that fit into one
@@ -63,14 +63,6 @@ class Report:
     references: tuple[tuple[Reference, Held], ...]
     consents: tuple[Consent, ...]
     uses: tuple[Mention, ...]
-
-
-def owner_of(reference_id: str) -> bytes:
-    """Return how the ledger's openings know a reference: the 16 bytes of its id, or nothing that a reference has."""
-    try:
-        return uuid.UUID(reference_id).bytes
-    except ValueError:
-        return b""
 
 
 class Eraser:

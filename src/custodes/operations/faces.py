@@ -10,8 +10,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-import orjson
-
 from custodes.config import Limits
 from custodes.domain import (
     AttributeName,
@@ -26,9 +24,11 @@ from custodes.domain import (
 from custodes.gallery import Collection, Collections, Deletion, NewReference, References
 from custodes.governance import Action, Caller
 from custodes.operations.engines import Engines
-from custodes.operations.erasure import Eraser, owner_of
-from custodes.operations.guard import Guard, Part, Using
+from custodes.operations.entries import Part, tell_found
+from custodes.operations.erasure import Eraser
+from custodes.operations.guard import Guard, Using
 from custodes.operations.images import Images, ImageSource
+from custodes.operations.owners import owner_of
 from custodes.operations.photos import Comparison, Detection, PhotoOperations, Skipped, no_face, passing
 from custodes.operations.scores import MATCH_THRESHOLD, least_cosine, score
 from custodes.vision.engine import Engine
@@ -416,20 +416,6 @@ class FaceOperations:
 
     def _faces(self, engine: Engine, image: Image) -> tuple[Face, ...]:
         return engine.detect(image, max_faces=self._limits.faces)
-
-
-def tell_found(part: Part, version: str, probe: str, ranked: Sequence[Candidate]) -> None:
-    """Tell an entry what a search found: how many in clear, which as a commitment; and whom to look for in tracking."""
-    pairs = [[c.reference.reference_id, round(c.score.similarity, 4)] for c in ranked]
-    told = orjson.dumps(pairs)
-    part.note(candidates=len(ranked), model=version)
-    part.commit("candidate_list", told)
-    part.mentions.extend(owner_of(c.reference.reference_id) for c in ranked)
-    part.results = told
-    first = ranked[0].reference if ranked else None
-    part.found = (probe,)
-    if first is not None:
-        part.found += (f"subject:{first.subject_id}" if first.subject_id else f"reference:{first.reference_id}",)
 
 
 def candidates(engine: Engine, found: Sequence[tuple[Reference, float]], threshold: float) -> tuple[Candidate, ...]:

@@ -11,9 +11,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import datetime
-from typing import Any
 
 import sqlalchemy as sa
 
@@ -41,12 +40,12 @@ from custodes.governance import (
     new_id,
 )
 from custodes.governance.grounds import Grounds
-from custodes.governance.request import SEARCHES, Tracking, to_json
-from custodes.ledger import Log, Opening, commit
+from custodes.governance.request import Tracking
+from custodes.ledger import Log, Opening
+from custodes.operations.entries import Acting, Part, body_of
 
-__all__ = ["Acting", "Guard", "Part", "Using", "held"]
+__all__ = ["Guard", "Using", "held"]
 
-_NOTICE = "A candidate is a lead for a person to judge, not an identity."
 _ALARMS = {"base.daily-cap": AlarmKind.CAP, "base.tracking": AlarmKind.TRACKING}
 _ORDER = "custodes.governance"
 """Held by whoever decides in a transaction that writes, so that what changed before is seen."""
@@ -57,33 +56,6 @@ def held(collection: Collection) -> Held:
     return Held(
         collection.uid, collection.owner, collection.purpose, collection.public_space, collection.retention_days
     )
-
-
-@dataclass(slots=True)
-class Part:
-    """What one entry tells beyond the decision.
-
-    Attributes:
-        details: counts, versions, ids that tell nothing.
-        openings: salted commitments to what must not stand in the entry.
-        mentions: references that it is about, for their subjects to find.
-        found: words for the subject that was searched for or found first, for the detector of tracking.
-        results: what an exigent search found, to be kept.
-    """
-
-    details: dict[str, object] = field(default_factory=dict)
-    openings: list[Opening] = field(default_factory=list)
-    mentions: list[bytes] = field(default_factory=list)
-    found: tuple[str, ...] = ()
-    results: bytes = b""
-
-    def note(self, **details: object) -> None:
-        """Add details; None is left out."""
-        self.details |= {k: v for k, v in details.items() if v is not None}
-
-    def commit(self, name: str, value: bytes, owner: bytes | None = None) -> None:
-        """Commit to a value; ``owner`` is the reference with which its opening is to be destroyed."""
-        self.openings.append(commit(name, value, owner))
 
 
 class Using:
@@ -130,21 +102,6 @@ class Using:
             yield c
             self._guard.finish(c, self)
         self.done = True
-
-
-@dataclass(slots=True)
-class Acting:
-    """An act of those who govern that was permitted: its transaction, its time, and what its entry tells."""
-
-    connection: sa.Connection
-    now: datetime
-    permit: Permit
-    details: dict[str, object] = field(default_factory=dict)
-    openings: list[Opening] = field(default_factory=list)
-
-    def note(self, **details: object) -> None:
-        """Add details; None is left out."""
-        self.details |= {k: v for k, v in details.items() if v is not None}
 
 
 class _Written(threading.local):
@@ -300,7 +257,7 @@ class Guard:
             if counted:
                 self._watch.count(c, caller.principal, organisation, now)
             exigent = self._exigent(c, using, part, now) if counted else {}
-            body = _body(caller, ask, permit, "permit") | {"outcome": "done"} | part.details | exigent
+            body = body_of(caller, ask, permit, "permit") | {"outcome": "done"} | part.details | exigent
             appended = self._log.append(c, "use", body, part.openings, part.mentions)
             indexes.append(appended.index)
         self._written.indexes = tuple(indexes)
@@ -389,7 +346,7 @@ class Guard:
                 acting = Acting(c, now, permit)
                 yield acting
                 self._keep_rules(c, acting)
-                body = _body(caller, Ask(action), permit, "permit") | {"outcome": "done"} | acting.details
+                body = body_of(caller, Ask(action), permit, "permit") | {"outcome": "done"} | acting.details
                 self._written.indexes = (self._log.append(c, "act", body, acting.openings).index,)
         except Refused as refused:
             self._refuse(caller, Ask(action), refused, kind="act")
@@ -423,7 +380,7 @@ class Guard:
         raised = []
         with self.transaction() as c:
             now = self._log.now(c)
-            body = _body(caller, ask, permit, "deny") | {"outcome": "denied"}
+            body = body_of(caller, ask, permit, "deny") | {"outcome": "denied"}
             appended = self._log.append(c, kind, body)
             for rule in refused.decision.rules:
                 alarm = next((k for prefix, k in _ALARMS.items() if rule.id.startswith(prefix)), None)
@@ -445,7 +402,7 @@ class Guard:
         code = error.code if isinstance(error, CustodesError) else ""
         told = {"outcome": "failed", "error": f"{name}/{code}" if code else name}
         with self.transaction() as c:
-            body = _body(caller, ask, permit, "permit") | told
+            body = body_of(caller, ask, permit, "permit") | told
             self._written.indexes = (self._log.append(c, kind, body).index,)
 
     def _alarm(
@@ -454,25 +411,3 @@ class Guard:
         alarm = self._watch.alarm(c, kind, organisation, principal, detail, now)
         self.append_system(c, "alarm", {"alarm": alarm.id, "alarm_kind": str(kind), "organisation": organisation})
         self._notify(str(kind), alarm.id)
-
-
-def _body(caller: Caller, ask: Ask, permit: Permit, decision: str) -> dict[str, Any]:
-    """Return what every entry of a decision tells: who, what, the facts, the rules, and the decision."""
-    body: dict[str, Any] = {
-        "organisation": permit.organisation,
-        "key": caller.access_key_id,
-        "request": to_json(permit.request),
-        "rules_hash": permit.state.rules.hash,
-        "decision": decision,
-    }
-    grounds = {"case": caller.case, "authority": caller.authority, "consent": caller.consent}
-    body |= {k: v for k, v in grounds.items() if v is not None}
-    if ask.collection is not None:
-        body["collection"] = ask.collection.uid
-    if permit.decision.rules:
-        body["rules"] = [rule.id for rule in permit.decision.rules]
-    if permit.decision.errors:
-        body["errors"] = list(permit.decision.errors)
-    if ask.action in SEARCHES:
-        body["notice"] = _NOTICE
-    return body

@@ -32,7 +32,8 @@ from custodes.governance import (
 from custodes.governance.model import one_line
 from custodes.governance.moratorium import Moratorium, moratorium_to_json
 from custodes.governance.registry import State
-from custodes.operations.guard import Acting, Guard
+from custodes.operations.entries import Acting
+from custodes.operations.guard import Guard
 
 __all__ = ["Approved", "OversightOperations"]
 

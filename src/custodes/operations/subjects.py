@@ -24,9 +24,10 @@ from custodes.gallery import Collection, Collections, Once, References, Subjects
 from custodes.gallery import Disassociation as Disassociation
 from custodes.governance import Action, Caller
 from custodes.operations.engines import Engines
-from custodes.operations.erasure import owner_of
-from custodes.operations.guard import Guard, Part, Using
+from custodes.operations.entries import Part
+from custodes.operations.guard import Guard, Using
 from custodes.operations.images import Images, ImageSource
+from custodes.operations.owners import owner_of
 from custodes.operations.scores import MATCH_THRESHOLD, least_cosine, score
 
 __all__ = ["Associated", "Disassociation", "ImageSubjectSearch", "SubjectOperations", "SubjectSearch"]

@@ -28,6 +28,7 @@ from custodes.api.telemetry import Telemetry
 from custodes.app import App
 from custodes.errors import Code, IntegrityError, TooLarge, Unavailable
 from custodes.governance import Caller
+from custodes.operations.entries import NOTICE
 
 __all__ = ["AwsEndpoint"]
 
@@ -35,7 +36,6 @@ _UNKNOWN = "unknown"
 _HUNG_UP = 499  # as other servers log it; nobody gets it
 _ADMITTED = 60.0  # seconds for which a valid key opens the door to bodies; each body's signature is verified anyway
 _MAX_ADMITTED = 10_000
-_NOTICE = b"A candidate is a lead for a person to judge, not an identity."
 
 
 @dataclass(slots=True)
@@ -219,7 +219,7 @@ def _told(exchange: _Exchange) -> list[tuple[bytes, bytes]]:
     """Return what an answer says beyond the API: where the ledger has it, and what a search result is."""
     told = [(b"x-custodes-entry", str(index).encode()) for index in exchange.entries]
     if exchange.operation in SEARCHES:
-        told.append((b"x-custodes-notice", _NOTICE))
+        told.append((b"x-custodes-notice", NOTICE.encode()))
     return told
 
 

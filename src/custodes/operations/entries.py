@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What an entry tells: who asked what, the facts, the decision; counts in clear, and the rest committed to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import orjson
+import sqlalchemy as sa
+
+from custodes.domain import Candidate
+from custodes.governance import Ask, Caller, Permit
+from custodes.governance.request import SEARCHES, to_json
+from custodes.ledger import Opening, commit
+from custodes.operations.owners import owner_of
+
+__all__ = ["NOTICE", "Acting", "Part", "body_of", "tell_found"]
+
+NOTICE = "A candidate is a lead for a person to judge, not an identity."
+
+
+@dataclass(slots=True)
+class Part:
+    """What one entry tells beyond the decision.
+
+    Attributes:
+        details: counts, versions, ids that tell nothing.
+        openings: salted commitments to what must not stand in the entry.
+        mentions: references that it is about, for their subjects to find.
+        found: words for the subject that was searched for or found first, for the detector of tracking.
+        results: what an exigent search found, to be kept.
+    """
+
+    details: dict[str, object] = field(default_factory=dict)
+    openings: list[Opening] = field(default_factory=list)
+    mentions: list[bytes] = field(default_factory=list)
+    found: tuple[str, ...] = ()
+    results: bytes = b""
+
+    def note(self, **details: object) -> None:
+        """Add details; None is left out."""
+        self.details |= {k: v for k, v in details.items() if v is not None}
+
+    def commit(self, name: str, value: bytes, owner: bytes | None = None) -> None:
+        """Commit to a value; ``owner`` is the reference with which its opening is to be destroyed."""
+        self.openings.append(commit(name, value, owner))
+
+
+@dataclass(slots=True)
+class Acting:
+    """An act of those who govern that was permitted: its transaction, its time, and what its entry tells."""
+
+    connection: sa.Connection
+    now: datetime
+    permit: Permit
+    details: dict[str, object] = field(default_factory=dict)
+    openings: list[Opening] = field(default_factory=list)
+
+    def note(self, **details: object) -> None:
+        """Add details; None is left out."""
+        self.details |= {k: v for k, v in details.items() if v is not None}
+
+
+def tell_found(part: Part, version: str, probe: str, ranked: Sequence[Candidate]) -> None:
+    """Tell an entry what a search found: how many in clear, which as a commitment; and whom to look for in tracking."""
+    pairs = [[c.reference.reference_id, round(c.score.similarity, 4)] for c in ranked]
+    told = orjson.dumps(pairs)
+    part.note(candidates=len(ranked), model=version)
+    part.commit("candidate_list", told)
+    part.mentions.extend(owner_of(c.reference.reference_id) for c in ranked)
+    part.results = told
+    first = ranked[0].reference if ranked else None
+    part.found = (probe,)
+    if first is not None:
+        part.found += (f"subject:{first.subject_id}" if first.subject_id else f"reference:{first.reference_id}",)
+
+
+def body_of(caller: Caller, ask: Ask, permit: Permit, decision: str) -> dict[str, Any]:
+    """Return what every entry of a decision tells: who, what, the facts, the rules, and the decision."""
+    body: dict[str, Any] = {
+        "organisation": permit.organisation,
+        "key": caller.access_key_id,
+        "request": to_json(permit.request),
+        "rules_hash": permit.state.rules.hash,
+        "decision": decision,
+    }
+    grounds = {"case": caller.case, "authority": caller.authority, "consent": caller.consent}
+    body |= {k: v for k, v in grounds.items() if v is not None}
+    if ask.collection is not None:
+        body["collection"] = ask.collection.uid
+    if permit.decision.rules:
+        body["rules"] = [rule.id for rule in permit.decision.rules]
+    if permit.decision.errors:
+        body["errors"] = list(permit.decision.errors)
+    if ask.action in SEARCHES:
+        body["notice"] = NOTICE
+    return body
