@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 import configparser
 import contextlib
+import hashlib
 import io
 import re
 import shutil
@@ -217,7 +218,7 @@ def _texts() -> Iterator[tuple[str, str]]:
                 yield f"{file.relative_to(source)}:{node.lineno}", node.value
 
 
-NAMED = re.compile(r"\bcustodes ((?:-{0,2}[a-z][a-z0-9.-]*)(?: +-{0,2}[a-z][a-z0-9.-]*)*)")
+NAMED = re.compile(r"(?<!from )\bcustodes ((?:-{0,2}[a-z][a-z0-9.-]*)(?: +-{0,2}[a-z][a-z0-9.-]*)*)")
 _VALUES = {
     ("easings", "propose"): set(EasingKind),
     ("consent", "record"): set(ConsentKind),
@@ -235,8 +236,8 @@ def test_every_command_that_a_text_names_is_there() -> None:
             while tuple(words[:depth]) in GROUPS and len(words) > depth:
                 depth += 1
             path, rest = tuple(words[:depth]), words[depth:]
-            if path in GROUPS:
-                continue  # a text about the group
+            if path in GROUPS or words == ["rule", "set"]:
+                continue  # a text about a group; the name of a format
             assert path in COMMANDS, (where, found[0])
             options = {o for p in COMMANDS[path].params for o in p.opts}
             assert {w for w in rest if w.startswith("--")} <= options, (where, found[0])
@@ -302,7 +303,7 @@ FAILURES: dict[str, tuple[tuple[str, ...], str, str]] = {
     "a training until after all time": (
         ("people", "train", "operator", "Course", "--since", "9999-12-31", "--days", "3650"),
         "Invalid",
-        "9999",
+        "10000",
     ),
     "a key of nobody": (("keys", "create", "--principal", "p-0"), "NotFound", "p-0"),
     "a key of no provenance": (("keys", "create", "--provenance", "web"), "Invalid", "public-record"),
@@ -427,7 +428,7 @@ FAILURES: dict[str, tuple[tuple[str, ...], str, str]] = {
     ),
     "a witness that is none": (("ledger", "witness", "add", "x"), "Invalid", "key"),
     "a cosignature that isn't there": (("ledger", "witness", "accept", "nowhere"), "Invalid", "nowhere"),
-    "a cosignature that is none": (("ledger", "witness", "accept", __file__), "IntegrityError", "note"),
+    "a cosignature that is none": (("ledger", "witness", "accept", __file__), "IntegrityError", "signature"),
     "a report of nobody": (("subject", "report", "failing"), "Invalid", "--face"),
     "a report of two": (("subject", "report", "failing", "--user", "u", "--face", "f"), "Invalid", "--face"),
     "a report in no collection": (("subject", "report", "nope", "--user", "u"), "NotFound", "nope"),
@@ -630,7 +631,7 @@ def test_each_does_what_the_role_allows(house: House) -> None:
         (("ledger", "witness", "add", "x"), "chief", "base.organisations-by-operator"),
     ):
         told = house.refuse(*arguments, by=by)
-        assert (told["error"], f" {rule} " in told["message"]) == ("Refused", True), (arguments, told)
+        assert (told["error"], rule in told["message"]) == ("Refused", True), (arguments, told)
         [entry] = house.tell("ledger", "list", "-n", "1")
         assert (entry["kind"], entry["decision"], rule in entry["rules"]) == ("act", "deny", True)
     kept = {p["id"]: p["roles"] for p in house.tell("people", "list")}
@@ -683,7 +684,7 @@ def test_people_and_organisations_live(house: House) -> None:
 
 
 def test_two_people_are_two_people(house: House) -> None:
-    """Who proposes an easing doesn't approve it, neither as the same principal nor under another organisation's name."""
+    """Who proposes an easing doesn't approve it, neither as the same principal nor as another of the same person."""
     easing = house.tell("easings", "propose", "lift-moratorium", MORATORIUM, "--reason", "The law.", by="first")["id"]
     assert " base.easing-two-people " in house.refuse("easings", "approve", easing, by="first")["message"]
 
@@ -825,7 +826,7 @@ def test_a_change_of_rules_is_tried_on_what_was_asked(house: House, bookings: st
     assert set(lifted["was_rules"]) - set(lifted["now_rules"]) == {f"moratorium.{MORATORIUM}"}
     freed = changed("--lift", MORATORIUM, "--disable", "us-wa", "--disable", "amazon-public-safety")[index]
     assert (freed["was"], freed["now"], freed["now_rules"]) == ("deny", "permit", [])
-    assert index in changed("--declare", "amazon-one-year") or True
+    assert index not in changed("--declare", "amazon-one-year"), "it is over"
     words = house.say("rules", "diff", "--lift", MORATORIUM)
     assert "would be decided otherwise." in words
     shutil.copytree(Path(custodes.__file__).parent / "governance/rulebooks/us-wa", house.data.parent / "us-wa")
@@ -863,7 +864,7 @@ def test_an_authority_is_filed_and_listed(house: House, bookings: str, tmp_path:
     [row] = [a for a in house.tell("authority", "list") if a["id"] == id_]
     assert (row["issuer"], row["organisation"], row["waits"]) == ("A court", house.ids["police"], False)
     [entry] = house.tell("ledger", "list", "-n", "1")
-    assert entry["document"] == "c7d8d0d06e7d2a6a1d4b2f6ef6cb0a3f" or len(entry["document"]) == 64
+    assert entry["document"] == hashlib.sha256(b"a warrant").hexdigest()
     assert "reference:x" not in orjson.dumps(entry).decode()
 
 
@@ -957,13 +958,10 @@ def test_entries_are_listed_and_shown(house: House) -> None:
     assert (begun["event"], begun["target"]) == ("moratorium-declared", MORATORIUM)
 
 
-def test_an_entry_is_opened_and_that_is_an_entry(house: House, bookings: str, tmp_path: Path) -> None:
+def test_an_entry_is_opened_and_that_is_an_entry(house: House, tmp_path: Path) -> None:
     """A disclosure has the entry, what it commits to and a proof, and is recorded; officers don't disclose."""
-    house.tell("compare", str(PHOTOS / "obama_1.jpg"), str(PHOTOS / "biden.jpg"))
+    house.tell("collections", "create", "disclosed")
     index = house.tell("ledger", "list", "-n", "1")[0]["index"]
-    if house.tell("ledger", "show", str(index)).get("request", {}).get("action") != "Compare":
-        house.tell("collections", "create", "disclosed")
-        index = house.tell("ledger", "list", "-n", "1")[0]["index"]
     out = tmp_path / "disclosure"
     words = house.say("ledger", "disclose", str(index), "--out", str(out))
     assert f"custodes ledger check {out}" in words
@@ -1060,38 +1058,34 @@ def test_a_log_under_another_key_is_refused(published: tuple[Path, str], tmp_pat
     assert (done.status, done.told["error"]) == (1, "IntegrityError")
 
 
-def test_an_old_checkpoint_and_a_witness_hold_the_log_to_its_word(house: House, tmp_path: Path) -> None:
-    """A log that goes on continues its old checkpoint; one that is older than that has shrunk; witnesses are asked."""
+def test_an_old_checkpoint_and_witnesses_hold_the_log_to_its_word(house: House, tmp_path: Path) -> None:
+    """A log continues its old checkpoint, or it has shrunk; what a witness has cosigned is published and asked for."""
     folder, later, old = tmp_path / "log", tmp_path / "later", tmp_path / "old"
     signer = FileSigner("witness.example", bytes(range(32)), KeyKind.COSIGNATURE)
-    vkey = house.tell("ledger", "publish", str(folder))["vkey"]
-    assert "is registered" in house.say("ledger", "witness", "add", str(signer.verifier_key))
-    house.tell("ledger", "witness", "add", str(signer.verifier_key))
+    known = str(signer.verifier_key)
+    assert "is registered" in house.say("ledger", "witness", "add", known)
+    house.tell("ledger", "witness", "add", known)
     stranger = FileSigner("witness.example", bytes(32), KeyKind.COSIGNATURE)
     assert house.refuse("ledger", "witness", "add", str(stranger.verifier_key))["error"] == "Conflict"
+    vkey = house.tell("ledger", "publish", str(folder))["vkey"]
     assert house.refuse("ledger", "witness", "add", vkey)["error"] == "Invalid"
-    old.write_text(house.say("ledger", "checkpoint"))
+    assert [w["vkey"] for w in house.tell("ledger", "witness", "list")] == [known]
+
+    old.write_bytes((folder / "checkpoint").read_bytes())
     assert house.refuse("ledger", "witness", "accept", str(old))["error"] == "Invalid"
     old.write_text(Witness(signer, VerifierKey.parse(vkey)).cosign(old.read_text(), [], 1_800_000_000))
     assert house.say("ledger", "witness", "accept", str(old)) == "Accepted: witness.example.\n"
-    assert house.say("ledger", "checkpoint", "--cosigned", "1") == old.read_text()
-    assert [w["vkey"] for w in house.tell("ledger", "witness", "list")] == [str(signer.verifier_key)]
+    (folder / "checkpoint").write_text(house.say("ledger", "checkpoint", "--cosigned", "1"))
+    seen = run(tmp_path, "ledger", "verify", str(folder), "--vkey", vkey, "--witness", known, "--json")
+    assert (seen.status, seen.told.get("cosigned_by")) == (0, ["witness.example"]), seen
 
     house.tell("ledger", "publish", str(later))
-    verify = ("--vkey", vkey, "--since", str(old))
-    done = run(tmp_path, "ledger", "verify", str(later), *verify)
+    verify = ("--vkey", vkey, "--since")
+    done = run(tmp_path, "ledger", "verify", str(later), *verify, str(old))
     assert (done.status, f"The log continues {old}." in done.out) == (0, True), done
-    shrunk = run(tmp_path, "ledger", "verify", str(folder), *verify, "--json")
+    lonely = run(tmp_path, "ledger", "verify", str(later), "--vkey", vkey, "--witness", known, "--json")
+    assert (lonely.status, "cosignatures by 1 of 1" in lonely.told["message"]) == (1, True)
+    shrunk = run(tmp_path, "ledger", "verify", str(folder), *verify, str(later / "checkpoint"), "--json")
     assert (shrunk.status, shrunk.told["error"]) == (1, "IntegrityError")
     assert "shrunk" in shrunk.told["message"]
-    lonely = run(
-        tmp_path, "ledger", "verify", str(later), "--vkey", vkey, "--witness", str(signer.verifier_key), "--json"
-    )
-    assert (lonely.status, "witness" in lonely.told["message"]) == (1, True)
-    (later / "checkpoint").write_text(old.read_text())
-    seen = run(
-        tmp_path, "ledger", "verify", str(later), "--vkey", vkey, "--witness", str(signer.verifier_key), "--json"
-    )
-    assert (seen.status, seen.told.get("cosigned_by")) == (0, ["witness.example"]), seen
-    republished = house.run("ledger", "publish", str(later), "--json")
-    assert republished.status == 0, republished
+    assert house.tell("ledger", "publish", str(folder))["written"] < 10, "what a cosigned checkpoint covers is kept"

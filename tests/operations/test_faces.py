@@ -83,10 +83,10 @@ def test_enrolling_tells_what_was_left_out_and_why(app: App, photos: Photos) -> 
 
 def test_an_image_is_known_by_content_and_label(app: App, photos: Photos) -> None:
     """The same image under the same label is enrolled once; under another it is another photo."""
-    assert not app.faces.is_indexed("people", photos["biden"], "biden")
+    assert not app.faces.is_indexed(ME, "people", photos["biden"], "biden")
     [first] = _enrol(app, photos, "biden")
-    assert app.faces.is_indexed("people", photos["biden"], "biden")
-    assert not app.faces.is_indexed("people", photos["biden"], "other")
+    assert app.faces.is_indexed(ME, "people", photos["biden"], "biden")
+    assert not app.faces.is_indexed(ME, "people", photos["biden"], "other")
     assert _enrol(app, photos, "biden") == [first]
     assert app.collections.describe(ME, "people").face_count == 1
 
@@ -111,7 +111,7 @@ def test_what_is_no_image_or_no_collection_is_refused(app: App, photos: Photos) 
     for call in (
         lambda: app.faces.index(ME, "nope", b"no image"),
         lambda: app.faces.search_by_image(ME, "nope", b"", limit=1, threshold=0.0, quality=QualityFilter.NONE),
-        lambda: app.faces.is_indexed("nope", photos["biden"], "x"),
+        lambda: app.faces.is_indexed(ME, "nope", photos["biden"], "x"),
         lambda: app.faces.warm("nope"),
     ):
         with pytest.raises(NotFound) as e:

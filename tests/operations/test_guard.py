@@ -4,18 +4,22 @@
 from __future__ import annotations
 
 import threading
+import uuid
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
 
+import numpy as np
 import pytest
 import sqlalchemy as sa
 
-from custodes.domain import QualityFilter
+from custodes.domain import Box, ImageSize, QualityFilter, Template
 from custodes.errors import Denied, IntegrityError, Invalid, NotFound
+from custodes.gallery import NewReference
 from custodes.governance import OPERATOR, Caller, OrgClass, Purpose, StopScope
 from custodes.governance.moratorium import Moratorium
 from custodes.governance.schema import uses_by_day
+from custodes.ledger import check_disclosure
 
 Photos = dict[str, bytes]
 ME = Caller(OPERATOR, Purpose.PHOTO_LIBRARY, provenance="own")
@@ -102,6 +106,44 @@ def test_a_denial_comes_before_anything_is_decoded_and_says_why(world, photos: P
     assert "18 May 2021" in told
     assert "custodes cases open" in told
     assert app.faces.detect(world.officer, photos["biden"]).faces
+
+
+def test_to_associate_is_to_compare(world, photos: Photos) -> None:
+    """How alike faces are is not told to police under the moratorium, nor below the floor when it is lifted."""
+    app = world.app
+    face = _mugshots(world, photos)
+    other = app.faces.index(world.officer, "mugshots", photos["biden"]).enrolled[0][0].reference_id
+    app.subjects.create(world.officer, "mugshots", "suspect", None)
+
+    def associate(caller: Caller, threshold: float | None):
+        return lambda: app.subjects.associate(
+            caller, "mugshots", "suspect", [face, other], threshold=threshold, once=None
+        )
+
+    assert "moratorium.until-further-notice" in world.denied(associate(world.officer, 99.5))
+    officer = world.police_may_search("mugshots")
+    assert world.denied(associate(officer, 75.0)) == ["amazon-public-safety.threshold"]
+    assert [i for i, _ in associate(officer, None)().unlike] == [other]
+    assert world.entry()["request"]["facts"]["threshold"] == "99.0000"
+
+
+def test_many_faces_are_deleted_at_once(world) -> None:
+    """As many as a request may name, in as many entries as hold them; each receipt is checked on its own."""
+    app = world.app
+    app.collections.create(ME, "album", {})
+    random = np.random.default_rng(3)
+    vectors = random.standard_normal((1100, 128), dtype=np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    faces = [NewReference(Box(1, 1, 50, 50), 99.0, Template(v, "custodes-1")) for v in vectors]
+    enrolled = app.faces._references.enrol(
+        "album", faces, image_id=bytes(16), external_image_id=None, image_size=ImageSize(100, 100)
+    )
+    ids = [r.reference_id for r in enrolled]
+    assert len(app.faces.delete(ME, "album", ids + [str(uuid.uuid4()) for _ in range(2996)]).deleted) == 1100
+    entries = app.guard.written
+    assert [world.entry(i)["erased"] for i in entries] == [500, 500, 100]
+    opened = [check_disclosure(app.erasure.receipt(i), app.ledger.vkey).values.values() for i in entries]
+    assert {v.decode() for values in opened for v in values} == set(ids)
 
 
 def test_rescuers_go_on_within_an_own_open_case(world, photos: Photos) -> None:

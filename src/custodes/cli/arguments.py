@@ -83,7 +83,9 @@ Quality: TypeAlias = Annotated[QualityFilter, typer.Option("--quality", help="Fa
 Threshold: TypeAlias = Annotated[float, typer.Option(min=0, max=100, help="Least similarity.")]
 LeastThreshold: TypeAlias = Annotated[
     float | None,
-    typer.Option(min=0, max=100, help="Least similarity; 80, or the floor that the rules set, unless given."),
+    typer.Option(
+        min=0, max=100, help="Least similarity; Rekognition's default, or the floor that the rules set, unless given."
+    ),
 ]
 Limit: TypeAlias = Annotated[int, typer.Option(min=1, max=4096, help="Most candidates a face.")]
 

@@ -65,7 +65,7 @@ def _index_one(app: App, caller: Caller, collection: str, folder: Path, path: Pa
     label = label_of(path.relative_to(folder))
     try:
         data = read_bytes(path, app.config.limits)
-        if app.faces.is_indexed(collection, data, label):
+        if app.faces.is_indexed(caller, collection, data, label):
             return _Outcome(path, skipped=True)
         done = app.faces.index(caller, collection, data, external_image_id=label, quality=quality)
     except CustodesError as error:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -32,6 +33,18 @@ def _text(path: Path) -> str:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as e:
         raise Invalid(f"{path} can't be read: {e}.") from e
+
+
+def _key(told: str) -> str:
+    """Return a verifier key, which is told as such or by a file that holds it.
+
+    Raises:
+        Invalid: if the file can't be read.
+    """
+    with contextlib.suppress(OSError):  # a key is too long for a file's name
+        if Path(told).is_file():
+            return _text(Path(told)).strip()
+    return told
 
 
 @program.command("list")
@@ -115,7 +128,7 @@ def verify(
     from custodes.operations.ledger import open_source  # here, so that --help doesn't wait
     from custodes.operations.ledger import verify as check
 
-    key = _text(Path(vkey)).strip() if vkey and Path(vkey).is_file() else vkey
+    key = _key(vkey)
     columns = (TextColumn("Verifying"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, disable=as_json, transient=True) as progress:
         task = progress.add_task("", total=None)
@@ -187,8 +200,7 @@ def check(
     """Check a disclosure or a receipt offline; status 1 if anything is wrong."""
     from custodes.operations.ledger import check_disclosure  # here, so that --help doesn't wait
 
-    key = _text(Path(vkey)).strip() if Path(vkey).is_file() else vkey
-    found = check_disclosure(_text(file), key)
+    found = check_disclosure(_text(file), _key(vkey))
     told = {
         "index": found.index,
         "size": found.size,

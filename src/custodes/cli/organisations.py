@@ -11,6 +11,7 @@ import typer
 from custodes.cli.arguments import Json, moment
 from custodes.cli.output import installation, print_done, print_rows, when
 from custodes.cli.who import who
+from custodes.errors import Invalid
 from custodes.governance.request import NO_JURISDICTION, OrgClass, Role
 
 __all__ = ["people", "program"]
@@ -143,7 +144,10 @@ def train(
 ) -> None:
     """Record that a person was trained."""
     begun = moment(since) if since else datetime.now(UTC)
-    until = begun + timedelta(days=days)
+    try:
+        until = begun + timedelta(days=days)
+    except OverflowError as e:
+        raise Invalid("A training ends before the year 10000 does.") from e
     with installation() as app:
         app.people.train(who(app), person, course, begun, until)
     told = {"id": person, "course": course, "until": when(until)}

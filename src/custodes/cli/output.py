@@ -30,6 +30,7 @@ __all__ = [
     "console",
     "fail",
     "installation",
+    "is_installed",
     "prepare_output",
     "print_done",
     "print_json",
@@ -61,7 +62,7 @@ def configuration() -> Config:
     return load()
 
 
-def _is_installed(config: Config) -> bool:
+def is_installed(config: Config) -> bool:
     """Tell whether somebody has made an installation here: its master key, its database, or its folder is there."""
     if config.database:
         return config.key_path.exists() or config.data.is_dir()
@@ -80,7 +81,7 @@ def installation(*, make: bool = False) -> Iterator[App]:
         NotFound: if there is none, and none is to be made.
     """
     config = configuration()
-    if not make and not _is_installed(config):
+    if not make and not is_installed(config):
         raise NotFound(
             f"There is no installation in {config.data.resolve()}.",
             remedy="Set CUSTODES_DATA to the folder that has it, or make one: custodes serve, custodes keys create, "

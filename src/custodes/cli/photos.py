@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``custodes detect | compare | search``: photos. The first two need no installation."""
+"""``custodes detect | compare | search``: photos. The first two need no installation; where there is one, they are a
+use of it, decided and recorded as any other."""
 
 from __future__ import annotations
 
@@ -18,7 +19,7 @@ from custodes.cli.arguments import (
     Quality,
     Threshold,
 )
-from custodes.cli.output import configuration, console, installation, print_json, print_table, warn
+from custodes.cli.output import configuration, console, installation, is_installed, print_json, print_table, warn
 from custodes.cli.told import box_json, box_words, candidate_json, face_json, looks
 from custodes.cli.who import who
 from custodes.domain import AttributeSet, QualityFilter
@@ -43,11 +44,15 @@ def detect(
     as_json: Json = False,
 ) -> None:
     """Find the faces of a photo."""
-    from custodes.operations.photos import PhotoOperations, draw, read  # here, so that --help doesn't wait for models
+    from custodes.operations.photos import PhotoOperations, draw, read, read_bytes  # here: --help needs no models
 
     config = configuration()
-    image = read(photo, config.limits)
-    found = PhotoOperations.open(config).detect(image, AttributeSet.all() if attributes else None)
+    image, asked = read(photo, config.limits), AttributeSet.all() if attributes else None
+    if is_installed(config):
+        with installation() as app:
+            found = app.faces.detect(who(app), read_bytes(photo, config.limits), asked)
+    else:
+        found = PhotoOperations.open(config).detect(image, asked)
     if picture:
         draw(image, found.faces, [f"{f.confidence:.1f} %" for f in found.faces], picture)
     if as_json:
@@ -81,11 +86,16 @@ def compare(
     as_json: Json = False,
 ) -> None:
     """Compare the largest face of one photo with all faces of another."""
-    from custodes.operations.photos import PhotoOperations, draw, read  # here, so that --help doesn't wait for models
+    from custodes.operations.photos import PhotoOperations, draw, read, read_bytes  # here: --help needs no models
 
     config = configuration()
     left, right = read(source, config.limits), read(target, config.limits)
-    found = PhotoOperations.open(config).compare(left, right, threshold=0.0, quality=QualityFilter.NONE)
+    if is_installed(config):
+        with installation() as app:
+            pair = read_bytes(source, config.limits), read_bytes(target, config.limits)
+            found = app.faces.compare(who(app), *pair, threshold=0.0, quality=QualityFilter.NONE)
+    else:
+        found = PhotoOperations.open(config).compare(left, right, threshold=0.0, quality=QualityFilter.NONE)
     if found.source_count > 1:
         warn(f"{source.name} shows {found.source_count} faces; the largest is compared.")
     if picture:

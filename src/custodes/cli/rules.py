@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,7 +13,7 @@ import typer
 from custodes.cli.arguments import Json, moment
 from custodes.cli.output import console, installation, print_done, print_json, print_rows, warn, when
 from custodes.cli.who import who
-from custodes.errors import Invalid
+from custodes.errors import Invalid, NotFound
 
 if TYPE_CHECKING:
     from custodes.governance.policy import Rule
@@ -63,6 +64,8 @@ def show(
 ) -> None:
     """Show the rules that hold, each with where it comes from, what it says and what the refused can do."""
     with installation() as app:
+        if rulebook is not None and rulebook not in {book.id for book, _ in app.rules.rulebooks()}:
+            raise NotFound(f"There is no rulebook {rulebook}.", remedy="custodes rules list shows all.")
         rows = [_rule(r) for r in app.rules.current.rules if rulebook in (None, r.rulebook)]
     if as_json:
         print_json(rows)
@@ -98,7 +101,7 @@ def explain(
     from custodes.governance.request import from_json, to_json  # here, so that --help doesn't wait
 
     with installation() as app:
-        if request.isdigit():
+        if re.fullmatch(r"[0-9]{1,30}", request):
             found = app.rules.explain_entry(int(request))
         else:
             found = app.rules.explain(from_json(_read(request)))
@@ -157,7 +160,7 @@ def _differences(found: Replayed, sentence: str, *, as_json: bool) -> None:
 
 @program.command()
 def diff(
-    days: Annotated[int, typer.Option(help="On the requests of so many days.", min=1)] = 30,
+    days: Annotated[int, typer.Option(help="On the requests of so many days.", min=1, max=3650)] = 30,
     enable: Annotated[list[str] | None, typer.Option(help="Enable this rulebook; may be repeated.")] = None,
     disable: Annotated[list[str] | None, typer.Option(help="Disable this rulebook; may be repeated.")] = None,
     rulebook: Annotated[

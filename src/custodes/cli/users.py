@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from custodes.cli.arguments import CollectionId, FaceIds, Json, LeastThreshold, Limit, Threshold, UserId
+from custodes.cli.arguments import CollectionId, FaceIds, Json, LeastThreshold, Limit, UserId
 from custodes.cli.output import console, installation, print_json, print_table, warn
 from custodes.cli.who import who
 from custodes.domain import QualityFilter
@@ -19,7 +19,6 @@ __all__ = ["program"]
 program = typer.Typer(help="Users: one person's faces together.", no_args_is_help=True)
 
 _PAGE = 500
-_ASSOCIATE_THRESHOLD = 75.0
 _Failed = list[dict[str, str]]
 
 
@@ -69,7 +68,7 @@ def associate(
     collection: CollectionId,
     user: UserId,
     faces: FaceIds,
-    threshold: Threshold = _ASSOCIATE_THRESHOLD,
+    threshold: LeastThreshold = None,
     as_json: Json = False,
 ) -> None:
     """Give faces to a user; from the second on each must be alike to those before. Status 1 if one is refused."""

@@ -20,7 +20,7 @@ from custodes.governance.model import Authority, Caller, Consent, Principal
 from custodes.governance.policy import Decision
 from custodes.governance.registry import Registry, State
 from custodes.governance.request import (
-    SEARCHES,
+    COUNTED,
     Act,
     Action,
     AuthorityFacts,
@@ -213,9 +213,9 @@ class Authoriser:
         return max(default, floor_of(state.rulebooks, org_class, caller.purpose))
 
     def is_counted(self, state: State, caller: Caller, action: Action) -> bool:
-        """Tell whether a use counts against a daily cap: searches of all but photo apps and households."""
+        """Tell whether a use counts against a daily cap: what tells how alike faces are, but for photo apps and homes."""
         principal = state.principals.get(caller.principal)
-        if principal is None or action not in SEARCHES:
+        if principal is None or action not in COUNTED:
             return False
         return state.organisations[principal.organisation].org_class not in _UNCAPPED
 

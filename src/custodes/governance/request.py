@@ -19,6 +19,7 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 from custodes.errors import Invalid
 
 __all__ = [
+    "COUNTED",
     "NO_JURISDICTION",
     "SEARCHES",
     "Act",
@@ -132,7 +133,10 @@ class Action(StrEnum):
 
 
 SEARCHES = frozenset({Action.SEARCH_REFERENCES, Action.SEARCH_SUBJECTS, Action.WATCH})
-"""One-to-many: what counts against the caps."""
+"""One-to-many: what is answered with candidates."""
+
+COUNTED = SEARCHES | {Action.COMPARE, Action.ASSOCIATE}
+"""Whatever tells how alike faces are: what counts against the caps."""
 
 
 class Percent(float):
@@ -211,7 +215,7 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Uses:
-    """Searches that were made today (UTC), this one not counted: by the principal, and by its organisation."""
+    """Searches and comparisons of today (UTC), this one not counted: by the principal, and by its organisation."""
 
     principal: int = 0
     organisation: int = 0

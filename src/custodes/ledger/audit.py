@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 from custodes.errors import IntegrityError, Invalid, NotFound
 from custodes.ledger import entry as form
-from custodes.ledger.checkpoint import MAX_NOTE, Checkpoint, VerifierKey, verify_checkpoint, verify_cosignatures
+from custodes.ledger.checkpoint import MAX_NOTE, Checkpoint, Note, VerifierKey, verify_checkpoint, verify_cosignatures
 from custodes.ledger.disclosure import Disclosure
 from custodes.ledger.merkle import EMPTY, HASH, Frontier, leaf_hash, verify_inclusion
 from custodes.ledger.sources import Source, Url
@@ -80,7 +80,7 @@ def verify(
         Unavailable: if a file can't be read.
     """
     key = VerifierKey.parse(vkey) if vkey is not None else _own_key(source)
-    now, note = verify_checkpoint(_read(source, CHECKPOINT, MAX_NOTE), key)
+    now, note = _newest(source, key)
     seen = verify_cosignatures(note, [VerifierKey.parse(w) for w in witnesses], need)
     old = None
     if since is not None:
@@ -104,6 +104,14 @@ def _own_key(source: Source) -> VerifierKey:
         return VerifierKey.parse(_read(source, VKEY, _VKEY).decode("utf-8", "replace"))
     except Invalid as e:
         raise IntegrityError(f"{VKEY} holds no verifier key. {e.message}") from e
+
+
+def _newest(source: Source, key: VerifierKey) -> tuple[Checkpoint, Note]:
+    raw = _read(source, CHECKPOINT, MAX_NOTE)
+    try:
+        return verify_checkpoint(raw, key)
+    except IntegrityError as e:
+        raise IntegrityError(f"{CHECKPOINT}: {e.message}", remedy=e.remedy) from e
 
 
 def _older(note: str | bytes, key: VerifierKey) -> Checkpoint:

@@ -17,7 +17,10 @@ from custodes.governance.request import SEARCHES, to_json
 from custodes.ledger import Opening, commit
 from custodes.operations.owners import owner_of
 
-__all__ = ["NOTICE", "Acting", "Part", "body_of", "tell_found"]
+__all__ = ["ERASED_IN_ONE", "NOTICE", "Acting", "Part", "body_of", "erased_parts", "tell_found"]
+
+ERASED_IN_ONE = 500
+"""So many commitments fit into one entry, whatever else it tells."""
 
 NOTICE = "A candidate is a lead for a person to judge, not an identity."
 
@@ -76,6 +79,19 @@ def tell_found(part: Part, version: str, probe: str, ranked: Sequence[Candidate]
     part.found = (probe,)
     if first is not None:
         part.found += (f"subject:{first.subject_id}" if first.subject_id else f"reference:{first.reference_id}",)
+
+
+def erased_parts(reference_ids: Sequence[str]) -> list[Part]:
+    """Tell of erased references, in as many entries as hold them; whoever they were gets a receipt of one."""
+    parts = []
+    for start in range(0, max(len(reference_ids), 1), ERASED_IN_ONE):
+        some = reference_ids[start : start + ERASED_IN_ONE]
+        part = Part()
+        part.note(erased=len(some))
+        for number, reference_id in enumerate(some):
+            part.commit(f"reference.{number}", reference_id.encode())
+        parts.append(part)
+    return parts
 
 
 def body_of(caller: Caller, ask: Ask, permit: Permit, decision: str) -> dict[str, Any]:

@@ -18,14 +18,14 @@ from custodes.domain import Reference
 from custodes.errors import Code, NotFound
 from custodes.gallery import Collections, Due, Held, References, Retention
 from custodes.governance import Action, Caller, Consent, Grounds, Watch
-from custodes.ledger import Log, commit, parse
+from custodes.ledger import Log, parse
+from custodes.operations.entries import ERASED_IN_ONE, erased_parts
 from custodes.operations.guard import Guard
 from custodes.operations.owners import owner_of
 
 __all__ = ["Erased", "Eraser", "ErasureOperations", "Mention", "Report"]
 
 _MOST = 10_000  # references of one person
-_A_ENTRY = 500  # commitments that fit into one
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,13 +143,11 @@ class ErasureOperations:
         with self._guard.transaction() as c:
             gone = self._retention.erase(due.collection, due.reference_ids)
             self._eraser.forget(c, gone, due.uid)
-            told: dict[str, object] = {"collection": due.uid, "organisation": due.owner, "erased": len(gone)}
+            told: dict[str, object] = {"collection": due.uid, "organisation": due.owner}
             if consent is not None:
                 told["consent"] = consent
-            openings = [commit(f"reference.{n}", i.encode()) for n, i in enumerate(gone)]
-            for start in range(0, max(len(openings), 1), _A_ENTRY):
-                part = openings[start : start + _A_ENTRY]
-                self._guard.append_system(c, event, told | {"erased": len(part)}, part)
+            for part in erased_parts(gone):
+                self._guard.append_system(c, event, told | part.details, part.openings)
         return len(gone)
 
     def report(self, caller: Caller, name: str, reference_ids: Sequence[str] = (), user: str | None = None) -> Report:
@@ -207,14 +205,12 @@ class ErasureOperations:
         collection = self._collections.get(name)
         with self._guard.using(caller, Action.DELETE_REFERENCES, collection) as using, using.committing() as c:
             ids = list(reference_ids) if user is None else None
-            page, _ = self._references.list(name, after=0, limit=_A_ENTRY, subject_id=user, reference_ids=ids)
+            page, _ = self._references.list(name, after=0, limit=ERASED_IN_ONE, subject_id=user, reference_ids=ids)
             gone = self._retention.erase(name, [r.reference_id for r in page])
             if not gone:
                 raise NotFound("The collection holds nothing of this person.", code=Code.FACE_MISSING)
             self._eraser.forget(c, gone, collection.uid)
-            using.part.note(erased=len(gone))
-            for number, reference_id in enumerate(gone):
-                using.part.commit(f"reference.{number}", reference_id.encode())
+            using.parts = erased_parts(gone)
         self._db.scrub()
         return Erased(gone, self._guard.written[0])
 

@@ -24,7 +24,7 @@ from custodes.domain import (
 from custodes.gallery import Collection, Collections, Deletion, NewReference, References
 from custodes.governance import Action, Caller
 from custodes.operations.engines import Engines
-from custodes.operations.entries import Part, tell_found
+from custodes.operations.entries import Part, erased_parts, tell_found
 from custodes.operations.erasure import Eraser
 from custodes.operations.guard import Guard, Using
 from custodes.operations.images import Images, ImageSource
@@ -255,9 +255,7 @@ class FaceOperations:
             with using.committing() as c:
                 done = self._references.delete(name, ids)
                 self._eraser.forget(c, done.deleted, collection.uid)
-                using.part.note(erased=len(done.deleted))
-                for number, reference_id in enumerate(done.deleted):
-                    using.part.commit(f"reference.{number}", reference_id.encode())
+                using.parts = erased_parts(done.deleted)
             return done
 
     def search(
@@ -396,13 +394,17 @@ class FaceOperations:
             raise no_face("image")
         return _Probes(engine, collection.pack_version, self._images.digest(data), image.size, len(faces), good)
 
-    def is_indexed(self, name: str, source: ImageSource, external_image_id: str) -> bool:
+    def is_indexed(self, caller: Caller, name: str, source: ImageSource, external_image_id: str) -> bool:
         """Tell whether a face of this image is enrolled under this label, so that enrolling a folder can go on.
+
+        Of another organisation's collection nothing is told.
 
         Raises:
             NotFound: if there is no such collection.
             Invalid: if the image can't be read.
         """
+        if self._collections.get(name).owner != self._guard.organisation_of(caller):
+            return False
         image_id = self._images.identify(self._images.read(source))
         return self._references.has_image(name, image_id, external_image_id)
 

@@ -276,7 +276,12 @@ class GroundOperations:
             acting.note(change="duty-attested", target=duty, in_organisation=owner, until=until.isoformat())
 
     def duties(self, organisation: str) -> tuple[Attested, ...]:
-        """List the duties of the enabled rulebooks, and who attests to them for an organisation."""
+        """List the duties of the enabled rulebooks, and who attests to them for an organisation.
+
+        Raises:
+            NotFound: if there is no such organisation.
+        """
+        self._must_exist(organisation)
         with self._db.read() as c:
             state = self._registry.state(c)
             known = {d: (by, until) for o, d, by, _, until in self._grounds.attestations(c) if o == organisation}

@@ -68,8 +68,8 @@ class Identity:
         """
         stored = _parsed(path)
         key_id = stored.get(_PROFILE, _ID, fallback="")
-        known = self.holder(key_id)
-        if known is None or not secrets.compare_digest(known[1], stored.get(_PROFILE, _SECRET, fallback="")):
+        known, secret = self.holder(key_id), stored.get(_PROFILE, _SECRET, fallback="")
+        if known is None or not secrets.compare_digest(known[1].encode(), secret.encode()):
             raise Denied("The credentials file holds no valid key.", remedy="custodes keys create makes one.")
         self._guard.system("login", {"principal": known[0].principal, "key": key_id})
         return known[0]

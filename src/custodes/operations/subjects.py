@@ -28,7 +28,7 @@ from custodes.operations.entries import Part
 from custodes.operations.guard import Guard, Using
 from custodes.operations.images import Images, ImageSource
 from custodes.operations.owners import owner_of
-from custodes.operations.scores import MATCH_THRESHOLD, least_cosine, score
+from custodes.operations.scores import ASSOCIATE_THRESHOLD, MATCH_THRESHOLD, least_cosine, score
 
 __all__ = ["Associated", "Disassociation", "ImageSubjectSearch", "SubjectOperations", "SubjectSearch"]
 
@@ -144,19 +144,30 @@ class SubjectOperations:
         subject_id: str,
         reference_ids: Sequence[str],
         *,
-        threshold: float,
+        threshold: float | None,
         once: Once | None,
     ) -> Associated:
         """Associate references with a subject; ``threshold`` is the least similarity from the second on.
+
+        How alike they are is told, so that it is a comparison, and decided as one.
 
         Raises:
             NotFound: if there is no such collection or subject.
             Denied: if a rule forbids it.
             Conflict: if the subject is full, or the token was used otherwise.
         """
-        pack = self._engines.of(self._collections.get(name).pack).pack
-        least = least_cosine(pack, threshold)
-        with self._writing(caller, Action.ASSOCIATE, name) as using:
+        collection = self._collections.get(name)
+        pack = self._engines.of(collection.pack).pack
+        guarded = self._guard.using(
+            caller,
+            Action.ASSOCIATE,
+            collection,
+            threshold=threshold,
+            default=ASSOCIATE_THRESHOLD,
+            subjects=lambda: (f"subject:{subject_id}",),
+        )
+        with guarded as using, using.committing():
+            least = least_cosine(pack, using.threshold)
             done = self._subjects.associate(name, subject_id, reference_ids, threshold=least, once=once)
             using.part.note(associated=len(done.associated))
             _tell_references(using.part, done.associated)

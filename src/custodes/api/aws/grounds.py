@@ -9,6 +9,7 @@ anybody on the way could have added it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
@@ -29,6 +30,8 @@ HEADERS = {
 }
 _PREFIX = b"x-custodes-"
 _LONGEST = 200
+_IDS = {"case": "case", "authority": "auth", "consent": "consent"}
+"""What else a caller might write there, a name perhaps, stays out of the ledger."""
 
 
 def stated(caller: Caller, signed: SignedRequest, headers: Iterable[tuple[bytes, bytes]]) -> Caller:
@@ -51,6 +54,9 @@ def stated(caller: Caller, signed: SignedRequest, headers: Iterable[tuple[bytes,
         if known in named:
             raise Invalid(f"The header {shown} comes twice.")
         named[known] = _text(shown, value)
+    for kind, prefix in _IDS.items():
+        if kind in named and not re.fullmatch(rf"{prefix}-[0-9a-f]{{16}}", named[kind]):
+            raise Invalid(f"The header x-custodes-{kind} names a {kind} by its id, {prefix}-...")
     if named.get("provenance", Provenance.OWN) not in set(Provenance):
         raise Invalid(f"Images come from one of {', '.join(Provenance)}.")
     return replace(caller, **named) if named else caller

@@ -23,7 +23,6 @@ from custodes.gallery import Once
 from custodes.governance import Caller
 from custodes.operations.buckets import BucketObject
 from custodes.operations.images import ImageSource
-from custodes.operations.scores import ASSOCIATE_THRESHOLD
 
 __all__ = ["OFFERED", "SEARCHES", "WITH_IMAGE", "Context", "refuse"]
 
@@ -274,7 +273,7 @@ def _associate_faces(x: Context, p: Params) -> Result:
         p["CollectionId"],
         p["UserId"],
         p["FaceIds"],
-        threshold=p.get("UserMatchThreshold", ASSOCIATE_THRESHOLD),
+        threshold=p.get("UserMatchThreshold"),
         once=_once("AssociateFaces", p),
     )
     failed: list[Result] = [{"FaceId": i, "Reasons": ["FACE_NOT_FOUND"]} for i in done.unknown]
