@@ -94,22 +94,22 @@ class App:
         watch = Watch(vault, vault.derive("sightings"))
         registry = Registry(people, grounds, restraints)
         begin(database, log, people, restraints, registry)
-        guard = Guard(
-            database, Authoriser(registry, grounds, watch), registry, restraints, grounds, watch, log, _notify
-        )
+        collections = Collections(database, clock=clock)
+        authoriser = Authoriser(registry, grounds, watch)
+        guard = Guard(database, authoriser, registry, restraints, grounds, watch, log, collections, _notify)
         engines = Engines(
             config.vision.pack,
             lambda pack: Engine(open_pack(config, pack), config.vision, config.limits),
         )
         cache = IndexCache(vault, ExactIndex)
-        collections = Collections(database, clock=clock)
         references = References(database, vault, cache, max_faces=config.limits.collection_faces, clock=clock)
         subjects = Subjects(database, vault, cache, max_references=config.limits.subject_faces, clock=clock)
         buckets: Buckets = S3Buckets(config.s3) if config.s3.endpoint else LocalBuckets(config.bucket_root)
         images = Images(buckets, config.limits, vault.derive("image-id"))
         replays = Replays(database, kept=config.auth.clock_skew, grace=config.auth.replay_grace)
         keys = Keys(database, vault, clock=clock)
-        eraser = Eraser(log, watch)
+        retention = Retention(database, references, subjects, clock=clock)
+        eraser = Eraser(retention, log, watch, grounds)
         return cls(
             config=config,
             engines=engines,
@@ -117,21 +117,21 @@ class App:
             faces=FaceOperations(
                 guard, engines, collections, references, images, eraser, config.limits, _switched_on(config)
             ),
-            collections=CollectionOperations(guard, collections, cache, engines, watch),
+            collections=CollectionOperations(guard, collections, cache, engines, watch, grounds),
             subjects=SubjectOperations(guard, engines, collections, references, subjects, images, config.limits),
             identity=Identity(guard, database, registry, keys, replays, config.data / "credentials"),
-            people=PeopleOperations(guard, database, registry, people),
+            people=PeopleOperations(guard, database, registry, people, keys),
             grounds=GroundOperations(guard, database, registry, grounds, watch, collections),
             oversight=OversightOperations(guard, database, registry, restraints, people, watch, keys),
             rules=RuleOperations(guard, database, registry, restraints, log),
-            ledger=LedgerOperations(guard, log),
+            ledger=LedgerOperations(guard, log, grounds),
             erasure=ErasureOperations(
                 guard,
                 database,
                 log,
                 collections,
                 references,
-                Retention(database, references, subjects, clock=clock),
+                retention,
                 grounds,
                 eraser,
             ),

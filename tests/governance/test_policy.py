@@ -177,12 +177,15 @@ def test_a_moratorium_binds_where_it_says(
     assert decision.allowed != bound
 
 
-def test_a_moratorium_for_acts_binds_acts(base: Rulebook) -> None:
-    """Any action can be forbidden for a time, also one to which cases mean nothing."""
+def test_a_moratorium_is_on_uses_alone(base: Rulebook) -> None:
+    """Single uses can be forbidden; deleting, reading and governing can't, or nobody could ease or stop any more."""
     exempt = (Exemption(OrgClass.GENERAL, frozenset({Purpose.PHOTO_LIBRARY})),)
-    rules = RuleSet.compile([base], [replace(MORATORIUM, actions=frozenset({"Disclose", "Detect"}), exempt=exempt)])
+    rules = RuleSet.compile([base], [replace(MORATORIUM, actions=frozenset({"Compare", "Detect"}), exempt=exempt)])
     assert not rules.decide(replace(SEARCH, action=Action.DETECT)).allowed
     assert rules.decide(SEARCH).allowed
+    for action in ("ApproveEasing", "StopUse", "DeleteReferences", "ListCollections", "Oversee", "Erase", "Nothing"):
+        with pytest.raises(Invalid, match="uses of faces"):
+            replace(MORATORIUM, actions=frozenset({action}))
 
 
 def test_a_validator_that_is_unhappy_is_believed(base: Rulebook, monkeypatch: pytest.MonkeyPatch) -> None:

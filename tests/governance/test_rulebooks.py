@@ -246,7 +246,7 @@ def test_texts_are_for_people(rules: RuleSet) -> None:
 def test_floors_are_found_by_class_and_purpose() -> None:
     """The highest floor counts; without one there is none."""
     assert floor_of(BOOKS, "law-enforcement", "criminal-investigation") == 99.0
-    assert floor_of(BOOKS, "law-enforcement", "missing-person") == 0.0
+    assert floor_of(BOOKS, "law-enforcement", "missing-person") == 80.0
     assert floor_of(BOOKS, "general", "photo-library") == 0.0
     assert floor_of([], "law-enforcement", "criminal-investigation") == 0.0
 

@@ -108,9 +108,9 @@ class World:
             document_hash=DOCUMENT,
             purposes=more.pop("purposes", [Purpose.CRIMINAL_INVESTIGATION]),
             collections=[collection],
-            not_before=self.clock.now,
+            not_before=more.pop("begins", self.clock.now),
             not_after=self.clock.now + timedelta(days=days),
-            organisation=self.police,
+            organisation=more.pop("organisation", self.police),
             **more,
         ).id
 

@@ -137,7 +137,7 @@ def test_the_receipt_proves_offline_that_it_is_gone(world, photos: Photos) -> No
     app.collections.create(ME, "album", {})
     face = _enrol(world, photos, "obama")
     done = app.erasure.erase(ME, "album", [face])
-    receipt = app.erasure.receipt(done.entry)
+    receipt = app.erasure.receipt(done.entries[0])
     told = check_disclosure(receipt, app.ledger.vkey)
     assert told.entry["erased"] == 1
     assert told.values["reference.0"] == face.encode()

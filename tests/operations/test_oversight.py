@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import pytest
 
@@ -113,6 +114,81 @@ def test_a_lifted_moratorium_is_declared_again_by_one(world) -> None:
     assert [m.id for m in world.app.oversight.moratoria()] == [FORM]
 
 
+def test_a_proposal_is_about_what_it_was_about(world) -> None:
+    """One that is old, withdrawn, of somebody who is no overseer any more, or whose target was made anew is nothing."""
+    oversight, clock = world.app.oversight, world.clock
+
+    def lift() -> str:
+        return oversight.propose(world.olga, EasingKind.LIFT, FORM, "for a test").id
+
+    left_over, old = lift(), lift()
+    oversight.approve(world.otto, lift())
+    [form] = [m for m in oversight.forms() if m.id == FORM]
+    clock.forward(seconds=1)
+    oversight.declare(world.olga, form)
+    with pytest.raises(Conflict, match="has changed"):
+        oversight.approve(world.otto, left_over)
+    withdrawn = lift()
+    oversight.withdraw(world.otto, withdrawn)
+    with pytest.raises(Conflict, match="withdrawn"):
+        oversight.approve(world.otto, withdrawn)
+    clock.forward(days=15)
+    with pytest.raises(Conflict, match="older than 14 days"):
+        oversight.approve(world.otto, old)
+    third = world.app.people.add(ME, "local", "dora@example.org", "Dora", [Role.USER]).id
+    oversight.approve(world.otto, oversight.propose(world.olga, EasingKind.APPOINT, third, "a third").id)
+    dora = Caller(third, Purpose.OVERSIGHT)
+    hers = lift()
+    oversight.approve(dora, oversight.propose(world.otto, EasingKind.DISMISS, world.olga.principal, "she left").id)
+    with pytest.raises(Conflict, match="no overseer"):
+        oversight.approve(world.otto, hers)
+    assert [m.id for m in oversight.moratoria()] == [FORM]
+
+
+def test_who_becomes_an_overseer_holds_no_key_that_others_made(world) -> None:
+    """Keys from before are gone, whether the operator or two overseers appoint."""
+    app = world.app
+    person = app.people.add(ME, "local", "dora@example.org", "Dora", [Role.USER]).id
+    key = app.identity.create_key(ME, principal=person)
+    app.oversight.approve(world.otto, app.oversight.propose(world.olga, EasingKind.APPOINT, person, "a third").id)
+    assert app.identity.holder(key.access_key_id) is None
+
+
+def test_operator_and_overseer_are_two_people(world) -> None:
+    """Nobody is both, in one organisation or in two, and under whatever spelling."""
+    app = world.app
+    person = app.people.add(ME, "local", "kim@example.org", "Kim", [Role.OPERATOR]).id
+    board = app.people.principal(world.olga.principal).organisation
+    again = app.people.add(ME, board, "ＫＩＭ@example.org", "Kim", [Role.USER]).id
+    assert app.people.principal(again).person == app.people.principal(person).person
+    proposed = app.oversight.propose(world.olga, EasingKind.APPOINT, again, "a third")
+    assert world.denied(lambda: app.oversight.approve(world.otto, proposed.id)) == ["base.operator-no-overseer"]
+    assert world.denied(lambda: app.people.add(ME, "local", "olga@example.org", "Olga", [Role.OPERATOR])) == [
+        "base.operator-no-overseer"
+    ]
+
+
+def test_nobody_answers_an_alarm_about_their_own(world) -> None:
+    """Nor does who belongs to the police under another name ease or answer."""
+    app = world.app
+    chief = app.people.add(ME, world.police, "chief@example.org", "Chief", [Role.USER]).id
+    other = app.people.add(ME, "local", "chief@example.org", "Chief", [Role.USER]).id
+    for person in (chief, other):
+        app.oversight.approve(
+            world.otto, app.oversight.propose(world.olga, EasingKind.APPOINT, person, "for a test").id
+        )
+    app.grounds.open_case(ME, Purpose.MISSING_PERSON, world.police)
+    [alarm] = app.oversight.alarms()
+    assert (alarm.kind, alarm.organisation) == ("police-case", world.police)
+    for person in (chief, other):
+        caller = Caller(person, Purpose.OVERSIGHT)
+        answer = partial(app.oversight.answer, caller, alarm.id, "all is well")
+        propose = partial(app.oversight.propose, caller, EasingKind.LIFT, FORM, "we need it")
+        assert "base.alarm-of-others" in world.denied(answer)
+        assert "base.easing-independent" in world.denied(propose)
+    app.oversight.answer(world.olga, alarm.id, "a missing child")
+
+
 def test_a_moratorium_of_a_place_binds_there_alone(world) -> None:
     """Class and jurisdiction decide."""
     people, app = world.app.people, world.app
@@ -208,8 +284,11 @@ def test_the_operator_appoints_two_overseers_and_no_third(world) -> None:
     assert world.denied(lambda: identity.revoke_key(ME, key.access_key_id)) == ["base.overseers-own-keys"]
     own = identity.create_key(world.olga, principal=olga, purpose=Purpose.OVERSIGHT)
     identity.revoke_key(world.olga, own.access_key_id)
+    lost = identity.create_key(ME, principal=world.otto.principal, purpose=Purpose.OVERSIGHT)
     proposed = app.oversight.propose(world.olga, EasingKind.REKEY, world.otto.principal, "he lost it")
-    assert app.oversight.approve(world.otto, proposed.id).key is not None
+    app.oversight.approve(world.otto, proposed.id)
+    assert identity.holder(lost.access_key_id) is None
+    identity.create_key(ME, principal=world.otto.principal, purpose=Purpose.OVERSIGHT)  # the first again
     proposed = app.oversight.propose(world.olga, EasingKind.DISMISS, world.otto.principal, "he left")
     app.oversight.approve(world.otto, proposed.id)
     assert world.denied(lambda: app.oversight.stop(world.otto, StopScope.ALL, "", "r"))

@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import errno
 import sys
+from typing import NoReturn
 
 import typer
 
@@ -25,7 +27,7 @@ from custodes.cli import (
     users,
 )
 from custodes.cli.output import fail, prepare_output
-from custodes.errors import CustodesError
+from custodes.errors import CustodesError, Invalid
 
 __all__ = ["main", "program"]
 
@@ -68,5 +70,15 @@ def main() -> None:
     try:
         program()
     except CustodesError as error:
-        fail(error, as_json="--json" in sys.argv)
-        sys.exit(1)
+        _leave(error)
+    except UnicodeEncodeError:  # odd bytes are for names of files alone
+        _leave(Invalid("An argument holds bytes that are no UTF-8."))
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            raise
+        _leave(Invalid("The name of a file is too long."))
+
+
+def _leave(error: CustodesError) -> NoReturn:
+    fail(error, as_json="--json" in sys.argv)
+    sys.exit(1)

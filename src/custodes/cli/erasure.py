@@ -127,9 +127,12 @@ def erase_subject(
     with installation() as app:
         done = app.erasure.erase(who(app), collection, faces or (), user)
         if out is not None:
-            write(out, app.erasure.receipt(done.entry))
-    told = {"erased": list(done.reference_ids), "entry": done.entry, "receipt": str(out) if out else None}
-    where = f"{out} is the receipt" if out else f"custodes ledger receipt {done.entry} gives the receipt"
+            write(out, app.erasure.receipt(done.entries[0]))
+    told = {"erased": list(done.reference_ids), "entries": list(done.entries), "receipt": str(out) if out else None}
+    rest = done.entries[1:] if out else done.entries
+    receipts = [f"{out} is the receipt"] if out else []
+    receipts += [f"custodes ledger receipt {entry} gives the receipt" for entry in rest]
+    where = "; ".join(receipts)
     print_done(told, f"{len(done.reference_ids)} references are erased; {where}.", as_json=as_json)
 
 

@@ -189,13 +189,23 @@ def approve(easing: str, as_json: Json = False) -> None:
     """Approve what another overseer has proposed, which does it."""
     with installation() as app:
         done = app.oversight.approve(who(app), easing)
-    told: dict[str, object] = {"id": easing, "kind": str(done.easing.kind), "target": done.easing.target}
-    if done.key is not None:
-        told |= {"access_key_id": done.key.access_key_id, "secret_access_key": done.key.secret}
-    print_done(told, f"{done.easing.kind} {done.easing.target}: done.", as_json=as_json)
-    if done.key is not None and not as_json:
-        console.print(f"access_key_id      {done.key.access_key_id}", highlight=False)
-        console.print(f"secret_access_key  {done.key.secret}", highlight=False)
+    told = {"id": easing, "kind": str(done.kind), "target": done.target}
+    print_done(told, f"{done.kind} {done.target}: done.", as_json=as_json)
+    if done.kind in (EasingKind.APPOINT, EasingKind.REKEY) and not as_json:
+        console.print(
+            f"They have no key now. The operator makes one and hands it over in person: custodes keys create "
+            f"--principal {done.target} --purpose oversight --credentials FILE",
+            highlight=False,
+            soft_wrap=True,
+        )
+
+
+@easings.command()
+def withdraw(easing: str, as_json: Json = False) -> None:
+    """Withdraw a proposal."""
+    with installation() as app:
+        app.oversight.withdraw(who(app), easing)
+    print_done({"id": easing, "withdrawn": True}, f"{easing} is withdrawn.", as_json=as_json)
 
 
 @easings.command("list")
@@ -213,6 +223,7 @@ def list_easings(as_json: Json = False) -> None:
                 "proposed_by": e.proposed_by,
                 "approved_at": when(e.approved_at),
                 "approved_by": e.approved_by,
+                "withdrawn_at": when(e.withdrawn_at),
             }
             for e in app.oversight.easings()
         ]

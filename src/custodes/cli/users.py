@@ -76,7 +76,10 @@ def associate(
         caller = who(app)
         done = app.subjects.associate(caller, collection, user, faces, threshold=threshold, once=None)
     failed = _failed(done.unknown, done.elsewhere)
-    failed += [{"face_id": i, "reason": f"only {s:.1f} % alike to the user"} for i, s in done.unlike]
+    failed += [
+        {"face_id": i, "reason": "not alike enough" if s is None else f"only {s:.1f} % alike to the user"}
+        for i, s in done.unlike
+    ]
     failed += [{"face_id": i, "reason": "the user is full"} for i in done.surplus]
     _tell("associated", user, done.associated, failed, done.status.value, as_json=as_json)
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 from custodes.gallery.cache import IndexCache
 from custodes.gallery.collections import Collections
 from custodes.gallery.references import Deletion, NewReference, References
-from custodes.gallery.retention import Due, Held, Retention
+from custodes.gallery.retention import Due, Gone, Held, Retention
 from custodes.gallery.rows import Collection
 from custodes.gallery.subjects import Association, Disassociation, Subjects
 from custodes.gallery.tokens import Once
@@ -18,6 +18,7 @@ __all__ = [
     "Deletion",
     "Disassociation",
     "Due",
+    "Gone",
     "Held",
     "IndexCache",
     "NewReference",

@@ -10,17 +10,17 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import sqlalchemy as sa
 
 from custodes.db import Database
-from custodes.gallery.references import References
-from custodes.gallery.rows import find_collection
+from custodes.gallery.references import Deletion, References
+from custodes.gallery.rows import find_collection, parse_id
 from custodes.gallery.schema import collections, references, subjects
 from custodes.gallery.subjects import Subjects
 
-__all__ = ["Due", "Held", "Retention"]
+__all__ = ["Due", "Gone", "Held", "Retention"]
 
 _DAY = 86_400
 _BATCH = 1000
@@ -44,6 +44,15 @@ class Held:
     enrolled_at: float | None
     provenance: str | None
     consent: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """What was erased: references, subjects that had no others, and consents on which nothing rests any more."""
+
+    reference_ids: tuple[str, ...]
+    subject_ids: tuple[str, ...]
+    consents: tuple[str, ...]
 
 
 class Retention:
@@ -86,8 +95,11 @@ class Retention:
         ids = c.execute(query.order_by(references.c.id).limit(_BATCH)).scalars()
         return Due(row.name, row.uid, row.owner, tuple(str(uuid.UUID(bytes=i)) for i in ids))
 
-    def erase(self, name: str, reference_ids: Sequence[str]) -> tuple[str, ...]:
-        """Erase references, whether they belong to a subject or not, and return those that were there.
+    def erase(self, name: str, reference_ids: Sequence[str]) -> Gone:
+        """Erase references, whether they belong to a subject or not, and subjects that have none left.
+
+        Returns:
+            What was there and is gone.
 
         Raises:
             NotFound: if there is no such collection.
@@ -99,9 +111,10 @@ class Retention:
                 .join(subjects, references.c.subject == subjects.c.id)
                 .where(
                     references.c.collection_id == collection.row,
-                    references.c.reference_id.in_([uuid.UUID(i).bytes for i in reference_ids]),
+                    references.c.reference_id.in_([parse_id(i) for i in reference_ids]),
                 )
             )
+            emptied: list[str] = []
             tied: dict[str, list[str]] = {}
             for row in c.execute(query):
                 tied.setdefault(row.subject_id, []).append(str(uuid.UUID(bytes=row.reference_id)))
@@ -109,7 +122,25 @@ class Retention:
                 self._subjects.disassociate(name, subject_id, ids, None)
                 if not self._references.list(name, after=0, limit=1, subject_id=subject_id)[0]:
                     self._subjects.delete(name, subject_id, None)
-            return self._references.delete(name, reference_ids).deleted
+                    emptied.append(subject_id)
+            _, gone = self.delete(name, reference_ids)
+            return replace(gone, subject_ids=tuple(emptied))
+
+    def delete(self, name: str, reference_ids: Sequence[str]) -> tuple[Deletion, Gone]:
+        """Delete references that belong to no subject; tell what became of each, and what is gone with them.
+
+        Raises:
+            NotFound: if there is no such collection.
+        """
+        with self._db.transaction() as c:
+            held = {h.consent for h in self.held(name, reference_ids) if h.consent}
+            done = self._references.delete(name, reference_ids)
+            collection = find_collection(c, name)
+            resting = sa.select(references.c.consent).where(
+                references.c.collection_id == collection.row, references.c.consent.in_(list(held))
+            )
+            left = set(c.execute(resting).scalars()) if held else set()
+            return done, Gone(done.deleted, (), tuple(sorted(held - left)))
 
     def held(self, name: str, reference_ids: Sequence[str]) -> tuple[Held, ...]:
         """Read since when, from where and on which consent references are kept.
@@ -124,7 +155,7 @@ class Retention:
                     references.c.reference_id, references.c.enrolled_at, references.c.provenance, references.c.consent
                 ).where(
                     references.c.collection_id == collection.row,
-                    references.c.reference_id.in_([uuid.UUID(i).bytes for i in reference_ids]),
+                    references.c.reference_id.in_([parse_id(i) for i in reference_ids]),
                 )
             )
             return tuple(

@@ -16,7 +16,7 @@ import sqlalchemy as sa
 
 from custodes.errors import Denied, NotFound
 from custodes.governance.grounds import Grounds
-from custodes.governance.model import Authority, Caller, Consent, Principal
+from custodes.governance.model import Authority, Caller, Consent, ConsentKind, Principal
 from custodes.governance.policy import Decision
 from custodes.governance.registry import Registry, State
 from custodes.governance.request import (
@@ -136,6 +136,7 @@ class Authoriser:
         now: datetime,
         *,
         tracking: Tracking | None = None,
+        keep: bool = True,
     ) -> Permit:
         """Decide on a use of faces.
 
@@ -145,12 +146,13 @@ class Authoriser:
             ask: for what.
             now: when, by the ledger's clock.
             tracking: what this search and earlier ones amount to, once that is known.
+            keep: whether the state may be kept; not in a transaction that writes.
 
         Raises:
             Refused: if a rule forbids it.
             Denied: if the caller is nobody.
         """
-        state = self._registry.state(c)
+        state = self._registry.state(c, keep=keep)
         organisation = self._who(state, caller)[1]
         consent = self._consent(c, caller, organisation, ask, now)
         request = self._use(c, state, caller, ask, now, tracking, consent)
@@ -175,7 +177,7 @@ class Authoriser:
             Refused: if a rule forbids it.
             Denied: if the caller is nobody.
         """
-        state = self._registry.state(c)
+        state = self._registry.state(c, keep=False)
         principal, organisation = self._who(state, caller)
         facts = Act(
             now=now,
@@ -191,6 +193,7 @@ class Authoriser:
             overseers=len(state.overseers),
             appoints=None if appoints is None else str(appoints),
             dismisses=None if dismisses is None else str(dismisses),
+            police=True if state.is_police(principal.person) else None,
         )
         return self._decided(state, caller, Request(caller.principal, action, facts))
 
@@ -213,7 +216,7 @@ class Authoriser:
         return max(default, floor_of(state.rulebooks, org_class, caller.purpose))
 
     def is_counted(self, state: State, caller: Caller, action: Action) -> bool:
-        """Tell whether a use counts against a daily cap: what tells how alike faces are, but for photo apps and homes."""
+        """Tell whether a use counts against a cap: what tells how alike faces are, but for photo apps and homes."""
         principal = state.principals.get(caller.principal)
         if principal is None or action not in COUNTED:
             return False
@@ -264,6 +267,7 @@ class Authoriser:
             live=ask.live,
             tracking=tracking,
             results=ask.results,
+            exigency_overdue=self._overdue(c, caller, organisation, now),
         )
         if self.is_counted(state, caller, ask.action):
             uses = self._watch.uses(c, caller.principal, organisation, now)
@@ -282,12 +286,12 @@ class Authoriser:
     def _authority(
         self, c: sa.Connection, state: State, caller: Caller, organisation: str, ask: Ask, now: datetime
     ) -> AuthorityFacts | None:
-        if caller.exigency is not None:
+        if caller.exigency is not None and ask.collection is not None:
             return AuthorityFacts(
                 kind=str(AuthorityKind.EXIGENCY),
                 own=True,
                 purposes=frozenset({str(caller.purpose)}),
-                collections=frozenset({ask.collection.uid} if ask.collection else ()),
+                collections=frozenset({ask.collection.uid}),
                 covers_subject=True,
                 not_before=now,
                 not_after=now + EXIGENCY_LASTS,
@@ -308,6 +312,11 @@ class Authoriser:
             not_after=found.not_after,
         )
 
+    def _overdue(self, c: sa.Connection, caller: Caller, organisation: str, now: datetime) -> bool | None:
+        if caller.exigency is None:
+            return None
+        return self._grounds.is_overdue(c, organisation, now) or None
+
     def _covers(self, authority: Authority, organisation: str, ask: Ask) -> bool:
         if not authority.subjects:
             return True
@@ -325,9 +334,14 @@ class Authoriser:
         try:
             found = self._grounds.find_consent(c, caller.consent)
         except NotFound:
-            return None
+            return _no_consent(caller.consent, now)
         fits = found.collection == ask.collection.uid and found.external_image_id == ask.label
-        return found if fits and found.withdrawn_at is None else None
+        return found if fits and found.withdrawn_at is None else _no_consent(caller.consent, now)
+
+
+def _no_consent(named: str, now: datetime) -> Consent:
+    """Return what a consent is that is named and doesn't hold: nobody's, for nothing, and over."""
+    return Consent(named, "", ConsentKind.EXPLICIT, "", "", frozenset(), "", now, now)
 
 
 def _agreed(consent: Consent | None, organisation: str) -> ConsentFacts | None:

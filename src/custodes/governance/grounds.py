@@ -97,8 +97,14 @@ class Grounds:
             exigency = self.authority(c, authority.satisfies)
             if exigency.kind != AuthorityKind.EXIGENCY or exigency.organisation != authority.organisation:
                 raise Invalid(f"{authority.satisfies} is no exigency of this organisation.")
+            if authority.kind not in (AuthorityKind.WARRANT, AuthorityKind.COURT_ORDER):
+                raise Invalid("For an exigency a warrant or a court order is filed.")
             if not (exigency.purposes <= authority.purposes and exigency.collections <= authority.collections):
                 raise Invalid("The authority doesn't cover what the exigency was used for.")
+            if not authority.not_before <= exigency.filed_at < authority.not_after:
+                raise Invalid("The authority wasn't valid when the exigency was used.")
+            if authority.filed_at > exigency.not_after:
+                raise Invalid("The 48 hours in which an authority may be filed for this exigency are over.")
         c.execute(
             sa.insert(authorities).values(
                 id=authority.id,
@@ -136,6 +142,18 @@ class Grounds:
         if organisation is not None:
             query = query.where(authorities.c.organisation == organisation)
         return tuple(_to_authority(r._mapping) for r in c.execute(query))
+
+    def is_overdue(self, c: sa.Connection, organisation: str, now: datetime) -> bool:
+        """Tell whether an organisation has an exigency for which no authority was filed in its time."""
+        filed = authorities.alias()
+        unfiled = ~sa.exists().where(filed.c.satisfies == authorities.c.id)
+        query = sa.select(authorities.c.id).where(
+            authorities.c.organisation == organisation,
+            authorities.c.kind == str(AuthorityKind.EXIGENCY),
+            authorities.c.not_after <= now.timestamp(),
+            unfiled,
+        )
+        return bool(c.execute(query.limit(1)).all())
 
     def is_satisfied(self, c: sa.Connection, exigency: str) -> bool:
         """Tell whether an authority was filed for an exigency."""
@@ -242,6 +260,16 @@ class Grounds:
         over = (consents.c.not_after <= now.timestamp()) | consents.c.withdrawn_at.is_not(None)
         rows = c.execute(sa.select(consents).where(consents.c.executed_at.is_(None), over))
         return tuple(_to_consent(r._mapping) for r in rows)
+
+    @staticmethod
+    def unlabel(c: sa.Connection, consent: str) -> None:
+        """Forget the label of a consent, which may name somebody, when nothing rests on it any more."""
+        c.execute(sa.update(consents).where(consents.c.id == consent).values(external_image_id=""))
+
+    @staticmethod
+    def drop_labels(c: sa.Connection, collection: str) -> None:
+        """Forget the labels of a collection's consents, when it goes."""
+        c.execute(sa.update(consents).where(consents.c.collection == collection).values(external_image_id=""))
 
     def executed(self, c: sa.Connection, consent: str, now: datetime) -> None:
         """Note that what was enrolled on an ended consent is gone; its label, which may name somebody, goes too."""

@@ -111,6 +111,17 @@ class Keys:
         self._db.scrub()
         return _to_key(row._mapping)
 
+    def forget(self, principal: str) -> int:
+        """Delete all keys of a person, from the files too, as if none had been made; return how many there were."""
+        with self._db.transaction() as c:
+            mine = access_keys.c.principal == principal
+            gone = c.execute(sa.select(access_keys.c.access_key_id).where(mine)).scalars().all()
+            c.execute(sa.delete(access_keys).where(mine))
+        for key in gone:
+            self._cache.pop(key, None)
+        self._db.scrub()
+        return len(gone)
+
     def find(self, access_key_id: str) -> tuple[Caller, str]:
         """Return who calls with a key, as the key itself says, and its secret; one that has expired is found too.
 

@@ -275,7 +275,10 @@ class EasingKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Easing:
-    """Something that two people do: proposed by the first, done when another approves."""
+    """Something that two people do: proposed by the first, done when another approves.
+
+    ``about`` is the hash of what its target was when it was proposed: it is about that and nothing else.
+    """
 
     id: str
     kind: EasingKind
@@ -285,8 +288,10 @@ class Easing:
     proposed_at: datetime
     proposed_by: str
     person: str
+    about: str = ""
     approved_at: datetime | None = None
     approved_by: str | None = None
+    withdrawn_at: datetime | None = None
 
 
 class AlarmKind(StrEnum):
@@ -295,6 +300,8 @@ class AlarmKind(StrEnum):
     EXIGENT = "exigent-use"
     CAP = "daily-cap"
     TRACKING = "tracking"
+    OVERDUE = "exigency-overdue"
+    CASE = "police-case"
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,24 @@ __all__ = ["GROUPS", "Exemption", "Moratorium", "moratorium_from_json", "morator
 GROUPS = frozenset({"Recognise", "Search", "Store"})
 """Groups of actions that a moratorium may name instead of single ones."""
 
+_USES = frozenset(
+    map(
+        str,
+        (
+            Action.DETECT,
+            Action.COMPARE,
+            Action.SEARCH_REFERENCES,
+            Action.SEARCH_SUBJECTS,
+            Action.WATCH,
+            Action.ENROL,
+            Action.ASSOCIATE,
+            Action.CREATE_COLLECTION,
+            Action.CREATE_SUBJECT,
+        ),
+    )
+)
+"""What a moratorium may forbid: uses of faces. Deleting, reading and governing it can't."""
+
 _ID = re.compile(r"[a-z0-9][a-z0-9.-]{0,63}")
 _JURISDICTION = re.compile(r"[A-Z]{2}(-[A-Z0-9]{1,3})?")
 
@@ -64,9 +82,9 @@ class Moratorium:
             raise Invalid("A moratorium's id has 1 to 64 lower-case letters, digits, dots and hyphens.")
         if not self.classes or not self.actions:
             raise Invalid("A moratorium names at least one class of organisation and one action.")
-        strays = self.actions - GROUPS - {str(a) for a in Action}
+        strays = self.actions - GROUPS - _USES
         if strays:
-            raise Invalid(f"There is no action {', '.join(sorted(strays))}.")
+            raise Invalid(f"A moratorium can't forbid {', '.join(sorted(strays))}: it forbids uses of faces.")
         if not all(_JURISDICTION.fullmatch(j) for j in self.jurisdictions):
             raise Invalid("A jurisdiction is a code of ISO 3166-2 (US-WA) or of a country (US).")
         for text in (self.citation, self.explain, self.remedy):

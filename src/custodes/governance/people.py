@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import unicodedata
 from collections.abc import Iterable
 from datetime import datetime
 
@@ -168,7 +169,9 @@ class People:
         )
 
     def _person(self, c: sa.Connection, identifier: str) -> str:
-        digest = hmac.digest(self._key, " ".join(identifier.casefold().split()).encode(), hashlib.sha256)
+        digest = hmac.digest(
+            self._key, " ".join(unicodedata.normalize("NFKC", identifier).casefold().split()).encode(), hashlib.sha256
+        )
         known: str | None = c.execute(sa.select(people.c.id).where(people.c.identifier == digest)).scalar_one_or_none()
         if known is None:
             known = new_id("person")

@@ -19,7 +19,7 @@ from custodes.governance.model import Authority, Case, Organisation, Principal, 
 from custodes.governance.moratorium import Moratorium
 from custodes.governance.people import People
 from custodes.governance.policy import RuleSet
-from custodes.governance.request import Role
+from custodes.governance.request import OrgClass, Role
 from custodes.governance.restraints import Restraints
 from custodes.governance.rows import version
 from custodes.governance.rulebook import Rulebook, shipped
@@ -65,6 +65,18 @@ class State:
             and self.organisations[p.organisation].suspended_at is None
         )
 
+    def is_police(self, person: str) -> bool:
+        """Tell whether a human being belongs to an organisation of the police, under whatever name."""
+        return any(
+            self.organisations[p.organisation].org_class == OrgClass.LAW_ENFORCEMENT
+            for p in self.principals.values()
+            if p.person == person
+        )
+
+    def is_operator(self, person: str) -> bool:
+        """Tell whether a human being has the role of an operator, under whatever name."""
+        return any(Role.OPERATOR in p.roles for p in self.principals.values() if p.person == person)
+
     def is_stopped(self, organisation: str, purpose: str) -> bool:
         """Tell whether the kill switch holds for an organisation's use for a purpose."""
         return any(
@@ -99,8 +111,12 @@ class Registry:
         """All rulebooks there are, enabled or not."""
         return self._shipped
 
-    def state(self, c: sa.Connection) -> State:
+    def state(self, c: sa.Connection, *, keep: bool = True) -> State:
         """Return the state as a transaction sees it.
+
+        Args:
+            c: the transaction.
+            keep: whether to keep it; not in a transaction that writes, for what that has changed may yet roll back.
 
         Raises:
             Invalid: if the rules don't load; then nothing can be decided.
@@ -111,18 +127,11 @@ class Registry:
             return state
         with self._lock:
             state = self._read(c, current)
+            if not keep:
+                return state
             if self._state is None or self._state.version < current:
                 self._state = state
             return state
-
-    def peek(self, c: sa.Connection) -> State:
-        """Return the state as a transaction leaves it, without keeping it: it may yet roll back.
-
-        Raises:
-            Invalid: if the rules don't load.
-        """
-        with self._lock:
-            return self._read(c, version(c))
 
     def _read(self, c: sa.Connection, current: int) -> State:
         disabled = self._restraints.disabled(c)

@@ -262,6 +262,7 @@ class Use:
         output: what the answer is called.
         live: whether it runs over live video.
         today, tracking, results: see there.
+        exigency_overdue: whether it is an exigent use of an organisation that has filed nothing for an earlier one.
     """
 
     now: datetime
@@ -287,6 +288,7 @@ class Use:
     today: Uses = field(default_factory=Uses)
     tracking: Tracking | None = None
     results: ResultFacts | None = None
+    exigency_overdue: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -299,6 +301,7 @@ class Act:
         reason: whether a reason is given.
         own: whether it concerns the actor's own organisation alone.
         overseers: how many people hold the oversight role.
+        police: whether the actor also belongs to the police, in whatever organisation; None for no.
         appoints, dismisses: the role that ``ManagePeople`` gives or takes, if it does; to suspend its holder takes it.
     """
 
@@ -315,6 +318,7 @@ class Act:
     overseers: int = 0
     appoints: str | None = None
     dismisses: str | None = None
+    police: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
@@ -172,13 +173,16 @@ class Restraints:
         by: str,
         person: str,
         now: datetime,
+        about: str,
     ) -> Easing:
         """Propose an easing.
 
         Raises:
             Invalid: if the reason isn't a line.
         """
-        made = Easing(new_id("ease"), kind, target, dict(parameters), one_line(reason, "A reason"), now, by, person)
+        made = Easing(
+            new_id("ease"), kind, target, dict(parameters), one_line(reason, "A reason"), now, by, person, about
+        )
         c.execute(
             sa.insert(easings).values(
                 id=made.id,
@@ -191,6 +195,8 @@ class Restraints:
                 person=person,
                 approved_at=None,
                 approved_by=None,
+                withdrawn_at=None,
+                about=about,
             )
         )
         rise(c)
@@ -216,13 +222,33 @@ class Restraints:
         """Note that an easing is approved.
 
         Raises:
-            Conflict: if it is already.
+            Conflict: if it is already, or was withdrawn.
         """
-        mine = (easings.c.id == easing) & easings.c.approved_at.is_(None)
-        done = c.execute(sa.update(easings).where(mine).values(approved_at=now.timestamp(), approved_by=by))
-        if not done.rowcount:
-            raise Conflict(f"The proposal {easing} is approved already.")
+        self._end(c, easing, approved_at=now.timestamp(), approved_by=by)
+
+    def withdraw(self, c: sa.Connection, easing: str, now: datetime) -> None:
+        """Note that an easing is withdrawn.
+
+        Raises:
+            Conflict: if it is approved or withdrawn already.
+        """
+        self._end(c, easing, withdrawn_at=now.timestamp())
+
+    @staticmethod
+    def _end(c: sa.Connection, easing: str, **values: object) -> None:
+        mine = (easings.c.id == easing) & easings.c.approved_at.is_(None) & easings.c.withdrawn_at.is_(None)
+        if not c.execute(sa.update(easings).where(mine).values(values)).rowcount:
+            raise Conflict(f"The proposal {easing} is approved or withdrawn already.")
         rise(c)
+
+    @staticmethod
+    def fingerprint(c: sa.Connection, target: str) -> str:
+        """Return the hash of what a moratorium is and since when; nothing for what is no moratorium."""
+        mine = sa.select(moratoria.c.definition, moratoria.c.declared_at).where(moratoria.c.id == target)
+        row = c.execute(mine).one_or_none()
+        if row is None:
+            return ""
+        return hashlib.sha256(f"{row.declared_at!r}\0{row.definition}".encode()).hexdigest()
 
 
 def _to_easing(r: Mapping[Any, Any]) -> Easing:
@@ -235,6 +261,8 @@ def _to_easing(r: Mapping[Any, Any]) -> Easing:
         proposed_at=time_of(r["proposed_at"]),
         proposed_by=r["proposed_by"],
         person=r["person"],
+        about=r["about"],
+        withdrawn_at=None if r["withdrawn_at"] is None else time_of(r["withdrawn_at"]),
         approved_at=None if r["approved_at"] is None else time_of(r["approved_at"]),
         approved_by=r["approved_by"],
     )

@@ -180,6 +180,8 @@ easings = sa.Table(
     sa.Column("person", sa.Text, nullable=False),
     sa.Column("approved_at", sa.Double),
     sa.Column("approved_by", sa.Text),
+    sa.Column("withdrawn_at", sa.Double),
+    sa.Column("about", sa.Text, nullable=False),
 )
 """What takes two people: proposed by the first, done when the second approves."""
 

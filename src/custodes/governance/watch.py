@@ -27,6 +27,7 @@ __all__ = ["Watch"]
 
 _DAY = 86_400
 _KEPT = 30 * _DAY  # seconds for which sightings are kept
+_IN = 10_000
 _ORGANISATION, _PRINCIPAL = "organisation", "principal"
 _COUNTS = sa.text("SELECT scope, count AS made FROM uses_by_day WHERE day = :day AND id IN (:principal, :organisation)")
 _COUNT = sa.text(
@@ -108,6 +109,12 @@ class Watch:
         if rows:
             c.execute(sa.insert(sightings), rows)
         self.forget(c, now)
+
+    def lose_sight(self, c: sa.Connection, organisation: str, words: Sequence[str]) -> None:
+        """Forget the sightings of subjects that are erased."""
+        hashes = [self.hash(organisation, "subject", w) for w in words]
+        for start in range(0, len(hashes), _IN):
+            c.execute(sa.delete(sightings).where(sightings.c.subject.in_(hashes[start : start + _IN])))
 
     def forget(self, c: sa.Connection, now: datetime) -> None:
         """Forget sightings that are older than tracking needs."""

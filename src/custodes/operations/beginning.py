@@ -32,7 +32,7 @@ def begin(database: Database, log: Log, people: People, restraints: Restraints, 
                 restraints.declare(c, moratorium, "custodes", now)
                 told = {"event": "moratorium-declared", "target": moratorium.id}
                 log.append(c, "system", told | {"moratorium": moratorium_to_json(moratorium)})
-        rules = registry.peek(c).rules
+        rules = registry.state(c, keep=False).rules
         if restraints.keep_rules(c, rules.hash, rules.text()):
             event = "rules-changed" if begun else "begun"
             log.append(c, "system", {"event": event, "rules_hash": rules.hash, "rulebooks": list(rules.rulebooks)})

@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from custodes.errors import Invalid
 from custodes.gallery import Collection, Collections, IndexCache
-from custodes.governance import Action, Caller, Held, Watch
+from custodes.governance import Action, Caller, Grounds, Held, Watch
 from custodes.operations.engines import Engines
-from custodes.operations.guard import Guard
+from custodes.operations.guard import Guard, held
 
 __all__ = ["CollectionOperations", "Enrolled"]
 
@@ -40,13 +40,20 @@ class CollectionOperations:
     """Creating, describing, listing, tagging and deleting collections."""
 
     def __init__(
-        self, guard: Guard, collections: Collections, cache: IndexCache, engines: Engines, watch: Watch
+        self,
+        guard: Guard,
+        collections: Collections,
+        cache: IndexCache,
+        engines: Engines,
+        watch: Watch,
+        grounds: Grounds,
     ) -> None:
         self._guard = guard
         self._collections = collections
         self._cache = cache
         self._engines = engines
         self._watch = watch
+        self._grounds = grounds
 
     def create(self, caller: Caller, name: str, tags: Mapping[str, str]) -> Collection:
         """Create a collection that is pinned to the current model pack.
@@ -114,6 +121,7 @@ class CollectionOperations:
             with using.committing() as c:
                 gone = self._collections.delete(name)
                 self._watch.drop_kept(c, gone.uid)
+                self._grounds.drop_labels(c, gone.uid)
                 using.part.note(erased=gone.face_count, erased_subjects=gone.subject_count)
             self._cache.drop(gone)
 
@@ -127,7 +135,8 @@ class CollectionOperations:
         """
         found = self._collections.get(name)
         wanted = None if days is None else _days(str(days))
-        with self._guard.using(caller, Action.TAG_COLLECTION, found) as using, using.committing():
+        asked = replace(held(found), retention_days=wanted)
+        with self._guard.using(caller, Action.TAG_COLLECTION, asked) as using, using.committing():
             using.part.note(retention_days=wanted or 0)
             return self._collections.retain(name, wanted)
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -12,17 +13,23 @@ import orjson
 import sqlalchemy as sa
 
 from custodes.domain import Candidate
-from custodes.governance import Ask, Caller, Permit
+from custodes.governance import AlarmKind, Ask, Caller, Permit
 from custodes.governance.request import SEARCHES, to_json
 from custodes.ledger import Opening, commit
 from custodes.operations.owners import owner_of
 
-__all__ = ["ERASED_IN_ONE", "NOTICE", "Acting", "Part", "body_of", "erased_parts", "tell_found"]
+__all__ = ["CANDIDATES_TOLD", "ERASED_IN_ONE", "NOTICE", "Acting", "Part", "body_of", "erased_parts", "tell_found"]
 
+CANDIDATES_TOLD = 100
+"""So many of a list an entry commits to and is found under; it tells how many there were."""
 ERASED_IN_ONE = 500
 """So many commitments fit into one entry, whatever else it tells."""
 
 NOTICE = "A candidate is a lead for a person to judge, not an identity."
+
+
+_ID = re.compile(r"[a-z]+-[0-9a-f]{16}")
+"""What else might stand in a ground's place, a name perhaps, stays out."""
 
 
 @dataclass(slots=True)
@@ -47,6 +54,19 @@ class Part:
         """Add details; None is left out."""
         self.details |= {k: v for k, v in details.items() if v is not None}
 
+    def tell_candidates(self, candidates: Sequence[tuple[str, bytes | None, float]], version: str) -> None:
+        """Commit to each of the first candidates, so that the erasure of one leaves what is told of the others.
+
+        Args:
+            candidates: id, with which reference its opening is to be destroyed, and similarity; the most alike first.
+            version: of the model.
+        """
+        told = candidates[:CANDIDATES_TOLD]
+        self.note(candidates=len(candidates), model=version)
+        self.note(candidates_committed=len(told) if len(told) < len(candidates) else None)
+        for number, (name, owner, similarity) in enumerate(told):
+            self.commit(f"candidate.{number}", orjson.dumps([name, similarity]), owner)
+
     def commit(self, name: str, value: bytes, owner: bytes | None = None) -> None:
         """Commit to a value; ``owner`` is the reference with which its opening is to be destroyed."""
         self.openings.append(commit(name, value, owner))
@@ -61,20 +81,23 @@ class Acting:
     permit: Permit
     details: dict[str, object] = field(default_factory=dict)
     openings: list[Opening] = field(default_factory=list)
+    alarms: list[tuple[AlarmKind, str, str]] = field(default_factory=list)
 
     def note(self, **details: object) -> None:
         """Add details; None is left out."""
         self.details |= {k: v for k, v in details.items() if v is not None}
 
+    def alarm(self, kind: AlarmKind, organisation: str, detail: str) -> None:
+        """Tell oversight of it."""
+        self.alarms.append((kind, organisation, detail))
+
 
 def tell_found(part: Part, version: str, probe: str, ranked: Sequence[Candidate]) -> None:
-    """Tell an entry what a search found: how many in clear, which as a commitment; and whom to look for in tracking."""
-    pairs = [[c.reference.reference_id, round(c.score.similarity, 4)] for c in ranked]
-    told = orjson.dumps(pairs)
-    part.note(candidates=len(ranked), model=version)
-    part.commit("candidate_list", told)
-    part.mentions.extend(owner_of(c.reference.reference_id) for c in ranked)
-    part.results = told
+    """Tell an entry what a search found: how many in clear, which as commitments; and whom to look for in tracking."""
+    pairs = [(c.reference.reference_id, round(c.score.similarity, 4)) for c in ranked]
+    part.tell_candidates([(i, owner_of(i), s) for i, s in pairs], version)
+    part.mentions.extend(owner_of(i) for i, _ in pairs[:CANDIDATES_TOLD])
+    part.results = orjson.dumps(pairs)
     first = ranked[0].reference if ranked else None
     part.found = (probe,)
     if first is not None:
@@ -103,8 +126,8 @@ def body_of(caller: Caller, ask: Ask, permit: Permit, decision: str) -> dict[str
         "rules_hash": permit.state.rules.hash,
         "decision": decision,
     }
-    grounds = {"case": caller.case, "authority": caller.authority, "consent": caller.consent}
-    body |= {k: v for k, v in grounds.items() if v is not None}
+    grounds = {"case": caller.case, "authority": caller.authority, "consent": permit.consent}
+    body |= {k: v if _ID.fullmatch(v) else "unknown" for k, v in grounds.items() if v is not None}
     if ask.collection is not None:
         body["collection"] = ask.collection.uid
     if permit.decision.rules:

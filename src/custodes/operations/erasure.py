@@ -7,7 +7,7 @@ are about. A person gets a receipt: the entry of the erasure, opened, with a pro
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,10 +16,10 @@ import sqlalchemy as sa
 from custodes.db import Database
 from custodes.domain import Reference
 from custodes.errors import Code, NotFound
-from custodes.gallery import Collections, Due, Held, References, Retention
+from custodes.gallery import Collection, Collections, Deletion, Due, Gone, Held, References, Retention
 from custodes.governance import Action, Caller, Consent, Grounds, Watch
 from custodes.ledger import Log, parse
-from custodes.operations.entries import ERASED_IN_ONE, erased_parts
+from custodes.operations.entries import erased_parts
 from custodes.operations.guard import Guard
 from custodes.operations.owners import owner_of
 
@@ -46,10 +46,10 @@ class Mention:
 
 @dataclass(frozen=True, slots=True)
 class Erased:
-    """References that are gone, and the ledger's entry that says so."""
+    """References that are gone, and the ledger's entries that say so: more than one if they are many."""
 
     reference_ids: tuple[str, ...]
-    entry: int
+    entries: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,23 +69,44 @@ class Eraser:
     """Lets the ledger forget what its commitments stand for.
 
     Args:
+        retention: deletes.
         log: the ledger.
-        watch: kept results.
+        watch: kept results and sightings.
+        grounds: consents.
     """
 
-    def __init__(self, log: Log, watch: Watch) -> None:
+    def __init__(self, retention: Retention, log: Log, watch: Watch, grounds: Grounds) -> None:
+        self._retention = retention
         self._log = log
         self._watch = watch
+        self._grounds = grounds
 
-    def forget(self, c: sa.Connection, reference_ids: Iterable[str], collection: str) -> None:
-        """Destroy the openings of references of a collection, in the transaction in which they are deleted.
+    def delete(self, c: sa.Connection, collection: Collection, reference_ids: Sequence[str]) -> Deletion:
+        """Delete references that belong to no subject, in a transaction, with all that tells of them."""
+        done, gone = self._retention.delete(collection.name, reference_ids)
+        self._forget(c, gone, collection)
+        return done
 
-        So are kept results that tell of any of them.
+    def erase(self, c: sa.Connection, collection: Collection, reference_ids: Sequence[str]) -> tuple[str, ...]:
+        """Erase references, in a transaction, from their subjects too, with all that tells of them; return which."""
+        gone = self._retention.erase(collection.name, reference_ids)
+        self._forget(c, gone, collection)
+        return gone.reference_ids
+
+    def _forget(self, c: sa.Connection, gone: Gone, collection: Collection) -> None:
+        """Destroy what else tells of what is gone.
+
+        Openings in the ledger, kept results that tell of any of it, sightings, and labels of consents on which
+        nothing rests any more.
         """
-        gone = list(reference_ids)
-        if gone:
-            self._log.forget(c, [owner_of(i) for i in gone])
-            self._watch.drop_kept(c, collection, gone)
+        self._log.forget(c, [owner_of(i) for i in gone.reference_ids])
+        about = [*gone.reference_ids, *gone.subject_ids]
+        if about:
+            self._watch.drop_kept(c, collection.uid, about)
+        words = [f"reference:{i}" for i in gone.reference_ids] + [f"subject:{i}" for i in gone.subject_ids]
+        self._watch.lose_sight(c, collection.owner, words)
+        for consent in gone.consents:
+            self._grounds.unlabel(c, consent)
 
 
 class ErasureOperations:
@@ -141,8 +162,7 @@ class ErasureOperations:
 
     def _erase(self, due: Due, event: str, consent: str | None = None) -> int:
         with self._guard.transaction() as c:
-            gone = self._retention.erase(due.collection, due.reference_ids)
-            self._eraser.forget(c, gone, due.uid)
+            gone = self._eraser.erase(c, self._collections.get(due.collection), due.reference_ids)
             told: dict[str, object] = {"collection": due.uid, "organisation": due.owner}
             if consent is not None:
                 told["consent"] = consent
@@ -196,7 +216,7 @@ class ErasureOperations:
             user: the subject that has them, instead.
 
         Returns:
-            How many references are gone, and the entry whose receipt the person gets.
+            Which references are gone, and the entries whose receipts the person gets.
 
         Raises:
             NotFound: if there is no such collection, or nothing of the person in it.
@@ -205,14 +225,13 @@ class ErasureOperations:
         collection = self._collections.get(name)
         with self._guard.using(caller, Action.DELETE_REFERENCES, collection) as using, using.committing() as c:
             ids = list(reference_ids) if user is None else None
-            page, _ = self._references.list(name, after=0, limit=ERASED_IN_ONE, subject_id=user, reference_ids=ids)
-            gone = self._retention.erase(name, [r.reference_id for r in page])
+            page, _ = self._references.list(name, after=0, limit=_MOST, subject_id=user, reference_ids=ids)
+            gone = self._eraser.erase(c, collection, [r.reference_id for r in page])
             if not gone:
                 raise NotFound("The collection holds nothing of this person.", code=Code.FACE_MISSING)
-            self._eraser.forget(c, gone, collection.uid)
             using.parts = erased_parts(gone)
         self._db.scrub()
-        return Erased(gone, self._guard.written[0])
+        return Erased(gone, self._guard.written)
 
     def receipt(self, index: int) -> bytes:
         """Return the receipt of an erasure: its entry, opened, with a proof that it is in the ledger, as JSON.

@@ -21,13 +21,14 @@ from custodes.domain import (
     QualityReason,
     Reference,
 )
+from custodes.errors import Invalid
 from custodes.gallery import Collection, Collections, Deletion, NewReference, References
 from custodes.governance import Action, Caller
 from custodes.operations.engines import Engines
 from custodes.operations.entries import Part, erased_parts, tell_found
 from custodes.operations.erasure import Eraser
 from custodes.operations.guard import Guard, Using
-from custodes.operations.images import Images, ImageSource
+from custodes.operations.images import Images, ImageSource, ReadOnce
 from custodes.operations.owners import owner_of
 from custodes.operations.photos import Comparison, Detection, PhotoOperations, Skipped, no_face, passing
 from custodes.operations.scores import MATCH_THRESHOLD, least_cosine, score
@@ -197,6 +198,11 @@ class FaceOperations:
             most = len(good) if max_faces is None else max_faces
             surplus = tuple(Skipped(f, (QualityReason.EXCEEDS_MAX_FACES,)) for f in good[most:])
             chosen = good[:most]
+            if using.consent is not None and len(chosen) > 1:
+                raise Invalid(
+                    f"The image shows {len(chosen)} faces, and the consent is one person's.",
+                    remedy="Crop it, or enrol the largest face alone (MaxFaces 1).",
+                )
             templates = engine.embed(chosen)
             with using.committing():
                 references = self._references.enrol(
@@ -253,8 +259,7 @@ class FaceOperations:
         collection = self._collections.get(name)
         with self._guard.using(caller, Action.DELETE_REFERENCES, collection) as using:
             with using.committing() as c:
-                done = self._references.delete(name, ids)
-                self._eraser.forget(c, done.deleted, collection.uid)
+                done = self._eraser.delete(c, collection, ids)
                 using.parts = erased_parts(done.deleted)
             return done
 
@@ -308,8 +313,9 @@ class FaceOperations:
             Denied: if a rule forbids it.
             Invalid: if the image can't be read, or shows no face that is good enough (code ``no-face``).
         """
-        with self._searching(caller, name, source, threshold) as (collection, using):
-            probes = self._probes(collection, source, quality)
+        data = ReadOnce(self._images, source)
+        with self._searching(caller, name, data, threshold) as (collection, using):
+            probes = self._probes(collection, data, quality)
             engine = probes.engine
             [template] = engine.embed(probes.good[:1])
             least = least_cosine(engine.pack, using.threshold)
@@ -337,8 +343,9 @@ class FaceOperations:
             Denied: if a rule forbids it.
             Invalid: if the image can't be read, or shows no face that is good enough (code ``no-face``).
         """
-        with self._searching(caller, name, source, threshold) as (collection, using):
-            probes = self._probes(collection, source, quality)
+        data = ReadOnce(self._images, source)
+        with self._searching(caller, name, data, threshold) as (collection, using):
+            probes = self._probes(collection, data, quality)
             engine = probes.engine
             cosine = least_cosine(engine.pack, using.threshold)
             lists = self._references.search_many(name, engine.embed(probes.good), limit=limit, threshold=cosine)
@@ -359,7 +366,7 @@ class FaceOperations:
 
     @contextmanager
     def _searching(
-        self, caller: Caller, name: str, source: ImageSource, threshold: float | None
+        self, caller: Caller, name: str, data: ReadOnce, threshold: float | None
     ) -> Iterator[tuple[Collection, Using]]:
         """Authorise a search for a face of an image."""
         collection = self._collections.get(name)
@@ -369,7 +376,7 @@ class FaceOperations:
             collection,
             threshold=threshold,
             default=MATCH_THRESHOLD,
-            subjects=lambda: (self._images.word(source),),
+            subjects=lambda: (data.word,),
         )
         with guarded as using:
             yield collection, using
@@ -379,20 +386,19 @@ class FaceOperations:
         part.commit("probe", probes.digest)
         tell_found(part, probes.pack_version, f"image:{probes.digest.decode()}#{number}", ranked)
 
-    def _probes(self, collection: Collection, source: ImageSource, quality: QualityFilter) -> _Probes:
+    def _probes(self, collection: Collection, data: ReadOnce, quality: QualityFilter) -> _Probes:
         """Find the faces of an image that can be searched for in a collection.
 
         Raises:
             Invalid: if the image can't be read, or shows no face that is good enough (code ``no-face``).
         """
         engine = self._engines.of(collection.pack)
-        data = self._images.read(source)
-        image = engine.decode(data)
+        image = engine.decode(data.content)
         faces = self._faces(engine, image)
         good, _ = passing(engine, faces, quality)
         if not good:
             raise no_face("image")
-        return _Probes(engine, collection.pack_version, self._images.digest(data), image.size, len(faces), good)
+        return _Probes(engine, collection.pack_version, self._images.digest(data.content), image.size, len(faces), good)
 
     def is_indexed(self, caller: Caller, name: str, source: ImageSource, external_image_id: str) -> bool:
         """Tell whether a face of this image is enrolled under this label, so that enrolling a folder can go on.

@@ -13,6 +13,7 @@ from custodes.gallery import Collections
 from custodes.governance import (
     EXIGENCY_LASTS,
     Action,
+    AlarmKind,
     Authority,
     AuthorityKind,
     Caller,
@@ -21,12 +22,14 @@ from custodes.governance import (
     ConsentKind,
     Exigency,
     Grounds,
+    OrgClass,
     Purpose,
     Registry,
     ResultFacts,
     Watch,
     new_id,
 )
+from custodes.ledger import commit
 from custodes.operations.guard import Guard
 
 __all__ = ["Attested", "GroundOperations", "KeptResults"]
@@ -91,6 +94,8 @@ class GroundOperations:
         with self._guard.acting(caller, Action.MANAGE_CASES, own=owner == mine) as acting:
             made = self._grounds.open_case(acting.connection, owner, kind, acting.now)
             acting.note(change="case-opened", target=made.id, case_kind=str(kind), in_organisation=owner)
+            if acting.permit.state.organisations[owner].org_class == OrgClass.LAW_ENFORCEMENT:
+                acting.alarm(AlarmKind.CASE, owner, made.id)  # on which an exemption may rest
             return made
 
     def close_case(self, caller: Caller, case: str) -> Case:
@@ -177,7 +182,8 @@ class GroundOperations:
                 ),
             )
             acting.note(change="authority-filed", target=made.id, authority_kind=str(kind), in_organisation=owner)
-            acting.note(issuer=made.issuer, document=document_hash, purposes=sorted(map(str, made.purposes)))
+            acting.openings.append(commit("issuer", made.issuer.encode()))
+            acting.note(document=document_hash, purposes=sorted(map(str, made.purposes)))
             acting.note(collections=sorted(uids), not_before=not_before.isoformat(), not_after=not_after.isoformat())
             acting.note(subjects=len(made.subjects), satisfies=satisfies)
             return made

@@ -18,7 +18,7 @@ import sqlalchemy as sa
 
 from custodes.db import Database, hold
 from custodes.errors import CustodesError
-from custodes.gallery import Collection
+from custodes.gallery import Collection, Collections
 from custodes.governance import (
     EXIGENCY_LASTS,
     Action,
@@ -46,7 +46,12 @@ from custodes.operations.entries import Acting, Part, body_of
 
 __all__ = ["Guard", "Using", "held"]
 
-_ALARMS = {"base.daily-cap": AlarmKind.CAP, "base.tracking": AlarmKind.TRACKING}
+_ALARMS = {
+    "base.daily-cap": AlarmKind.CAP,
+    "base.tracking": AlarmKind.TRACKING,
+    "amazon-public-safety.sustained-surveillance": AlarmKind.TRACKING,
+    "base.exigency-overdue": AlarmKind.OVERDUE,
+}
 _ORDER = "custodes.governance"
 """Held by whoever decides in a transaction that writes, so that what changed before is seen."""
 
@@ -65,6 +70,7 @@ class Using:
         permit: the decision.
         threshold: least similarity to use.
         parts: one for each entry that will be written; a single one unless the use is several searches.
+        weight: how much each counts against a cap.
     """
 
     def __init__(self, guard: Guard, caller: Caller, ask: Ask, permit: Permit) -> None:
@@ -73,6 +79,7 @@ class Using:
         self.ask = ask
         self.permit = permit
         self.parts = [Part()]
+        self.weight = 1
         self.done = False
 
     @property
@@ -80,6 +87,11 @@ class Using:
         """Least similarity to use, 0..100."""
         assert self.ask.threshold is not None
         return self.ask.threshold
+
+    @property
+    def counted(self) -> bool:
+        """Whether it counts against a cap."""
+        return self._guard.is_counted(self)
 
     @property
     def consent(self) -> str | None:
@@ -108,6 +120,12 @@ class _Written(threading.local):
     """Entries that this thread has written."""
 
     indexes: tuple[int, ...] = ()
+    alarms: tuple[tuple[str, str], ...] = ()
+
+    def take_alarms(self) -> tuple[tuple[str, str], ...]:
+        """Return the alarms of this thread's transaction, and forget them."""
+        alarms, self.alarms = self.alarms, ()
+        return alarms
 
 
 class Guard:
@@ -117,6 +135,7 @@ class Guard:
         database: where all is.
         authoriser, registry, restraints, grounds, watch: governance.
         log: the ledger.
+        collections: the gallery's, which may change while a use goes on.
         notify: told of each alarm after it is committed: its kind and id.
     """
 
@@ -129,6 +148,7 @@ class Guard:
         grounds: Grounds,
         watch: Watch,
         log: Log,
+        collections: Collections,
         notify: Callable[[str, str], None] = lambda kind, alarm: None,
     ) -> None:
         self._db = database
@@ -138,6 +158,7 @@ class Guard:
         self._grounds = grounds
         self._watch = watch
         self._log = log
+        self._collections = collections
         self._notify = notify
         self._written = _Written()
 
@@ -154,13 +175,15 @@ class Guard:
     @contextmanager
     def transaction(self) -> Iterator[sa.Connection]:
         """Open a transaction; what was written is forgotten if it doesn't commit."""
-        self._written.indexes = ()
+        self._written.indexes, self._written.alarms = (), ()
         try:
             with self._db.transaction() as c:
                 yield c
         except BaseException:
-            self._written.indexes = ()
+            self._written.indexes, self._written.alarms = (), ()
             raise
+        for kind, alarm in self._written.take_alarms():
+            self._notify(kind, alarm)
 
     def now(self, c: sa.Connection) -> datetime:
         """Return the time by which things are decided: the ledger's."""
@@ -236,6 +259,10 @@ class Guard:
             self._fail(caller, ask, permit, error)
             raise
 
+    def is_counted(self, using: Using) -> bool:
+        """Tell whether a use counts against a cap."""
+        return self._authoriser.is_counted(using.permit.state, using.caller, using.ask.action)
+
     def finish(self, c: sa.Connection, using: Using) -> None:
         """Decide again where that is needed, count, and append the entries, as the last of a transaction.
 
@@ -243,30 +270,44 @@ class Guard:
             Refused: if the rules forbid it by now.
         """
         hold(c, _ORDER)
-        state = self._registry.state(c)
-        caller, ask, organisation = using.caller, using.ask, using.permit.organisation
+        state = self._registry.state(c, keep=False)
+        caller, ask, organisation = using.caller, self._current(using), using.permit.organisation
         counted = self._authoriser.is_counted(state, caller, ask.action)
-        again = counted or state.version != using.permit.state.version
+        again = counted or ask is not using.ask or state.version != using.permit.state.version
         now = self._log.now(c) if again else using.permit.request.facts.now
         indexes = []
         for part in using.parts:
             permit = using.permit
             tracking = self._tracking(c, using, part, now) if counted else None
             if again:
-                permit = self._authoriser.authorise(c, caller, ask, now, tracking=tracking)
+                permit = self._authoriser.authorise(c, caller, ask, now, tracking=tracking, keep=False)
             if counted:
-                self._watch.count(c, caller.principal, organisation, now)
+                self._watch.count(c, caller.principal, organisation, now, using.weight)
             exigent = self._exigent(c, using, part, now) if counted else {}
             body = body_of(caller, ask, permit, "permit") | {"outcome": "done"} | part.details | exigent
             appended = self._log.append(c, "use", body, part.openings, part.mentions)
             indexes.append(appended.index)
         self._written.indexes = tuple(indexes)
 
+    def _current(self, using: Using) -> Ask:
+        """Return what is asked for, with the collection as it is now.
+
+        Raises:
+            NotFound: if it is another one by now, or gone.
+        """
+        ask = using.ask
+        if ask.collection is None or ask.action in (Action.CREATE_COLLECTION, Action.DELETE_COLLECTION):
+            return ask
+        found = held(self._collections.find(ask.collection.uid))
+        if ask.action == Action.TAG_COLLECTION or found == ask.collection:  # which may state what it is to become
+            return ask
+        return replace(ask, collection=found)
+
     def _tracking(self, c: sa.Connection, using: Using, part: Part, now: datetime) -> Tracking | None:
         if not part.found:
             return None
         organisation = using.permit.organisation
-        where = using.caller.place or (using.ask.collection.uid if using.ask.collection else "")
+        where = using.caller.place or part.found[0]  # without a place, another photo may be of another one
         place = self._watch.hash(organisation, "place", where)
         subjects = [self._watch.hash(organisation, "subject", word) for word in part.found]
         tracking = self._watch.tracking(c, organisation, subjects, place, now)
@@ -348,6 +389,8 @@ class Guard:
                 self._keep_rules(c, acting)
                 body = body_of(caller, Ask(action), permit, "permit") | {"outcome": "done"} | acting.details
                 self._written.indexes = (self._log.append(c, "act", body, acting.openings).index,)
+                for alarm, organisation, detail in acting.alarms:
+                    self._alarm(c, alarm, organisation, caller.principal, detail, now)
         except Refused as refused:
             self._refuse(caller, Ask(action), refused, kind="act")
             raise
@@ -357,7 +400,7 @@ class Guard:
             raise
 
     def _keep_rules(self, c: sa.Connection, acting: Acting) -> None:
-        rules = self._registry.peek(c).rules
+        rules = self._registry.state(c, keep=False).rules
         self._restraints.keep_rules(c, rules.hash, rules.text())
         if rules.hash != acting.permit.state.rules.hash:
             acting.note(rules_after=rules.hash)
@@ -377,14 +420,14 @@ class Guard:
 
     def _refuse(self, caller: Caller, ask: Ask, refused: Refused, *, kind: str = "use") -> None:
         permit = Permit(refused.request, refused.decision, refused.state, refused.organisation)
-        raised = []
+        raised: list[tuple[AlarmKind, str, datetime]] = []
         with self.transaction() as c:
             now = self._log.now(c)
             body = body_of(caller, ask, permit, "deny") | {"outcome": "denied"}
             appended = self._log.append(c, kind, body)
             for rule in refused.decision.rules:
                 alarm = next((k for prefix, k in _ALARMS.items() if rule.id.startswith(prefix)), None)
-                if alarm is not None:
+                if alarm is not None and alarm not in {kind for kind, _, _ in raised}:
                     raised.append((alarm, rule.id, now))
             for alarm, detail, at in raised:
                 midnight = at.replace(hour=0, minute=0, second=0, microsecond=0)
@@ -410,4 +453,4 @@ class Guard:
     ) -> None:
         alarm = self._watch.alarm(c, kind, organisation, principal, detail, now)
         self.append_system(c, "alarm", {"alarm": alarm.id, "alarm_kind": str(kind), "organisation": organisation})
-        self._notify(str(kind), alarm.id)
+        self._written.alarms += ((str(kind), alarm.id),)

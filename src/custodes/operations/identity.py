@@ -70,6 +70,7 @@ class Identity:
         key_id = stored.get(_PROFILE, _ID, fallback="")
         known, secret = self.holder(key_id), stored.get(_PROFILE, _SECRET, fallback="")
         if known is None or not secrets.compare_digest(known[1].encode(), secret.encode()):
+            self._guard.system("login-refused", {})
             raise Denied("The credentials file holds no valid key.", remedy="custodes keys create makes one.")
         self._guard.system("login", {"principal": known[0].principal, "key": key_id})
         return known[0]
@@ -111,9 +112,13 @@ class Identity:
             raise Invalid(f"Images come from one of {', '.join(Provenance)}.")
         with self._db.read() as c:
             state = self._registry.state(c)
-        holder = state.principals.get(principal)
-        if holder is None:
-            raise NotFound(f"There is no person {principal}.", remedy="custodes people list shows all.")
+            holder = state.principals.get(principal)
+            if holder is None:
+                raise NotFound(f"There is no person {principal}.", remedy="custodes people list shows all.")
+            owners = [self._registry.case(c, state, case).organisation] if case is not None else []
+            owners += [self._registry.authority(c, state, authority).organisation] if authority is not None else []
+        if any(owner != holder.organisation for owner in owners):
+            raise Invalid("A key names cases and authorities of its holder's own organisation.")
         own = holder.organisation == self._guard.organisation_of(caller)
         with self._guard.acting(caller, _managing(caller, principal), own=own) as acting:
             if Role.OVERSIGHT in holder.roles and caller.principal != principal and self._has_key(principal):

@@ -12,7 +12,7 @@ from custodes.operations.buckets import BucketObject, Buckets
 from custodes.vision.engine import Engine
 from custodes.vision.image import Image
 
-__all__ = ["ImageSource", "Images"]
+__all__ = ["ImageSource", "Images", "ReadOnce"]
 
 ImageSource = bytes | BucketObject
 """The encoded image, or the object that holds it."""
@@ -59,14 +59,32 @@ class Images:
         """Return what the ledger commits to of an image: its SHA-256 in hexadecimal, as anybody can compute it."""
         return hashlib.sha256(data).hexdigest().encode()
 
-    def word(self, source: ImageSource) -> str:
-        """Return the word by which an authority knows an image.
-
-        Raises:
-            Invalid: as :meth:`read` does.
-        """
-        return f"image:{self.digest(self.read(source)).decode()}"
-
     def identify(self, data: bytes) -> bytes:
         """Return 16 bytes that the same image always gets."""
         return hmac.digest(self._key, data, hashlib.sha256)[:16]
+
+
+class ReadOnce:
+    """An image that is read when it is first needed and not again: what was decided on is what is searched for.
+
+    Args:
+        images: reads.
+        source: from where.
+    """
+
+    def __init__(self, images: Images, source: ImageSource) -> None:
+        self._images = images
+        self._source = source
+        self._data: bytes | None = None
+
+    @property
+    def content(self) -> bytes:
+        """The encoded image; raises as :meth:`Images.read` does."""
+        if self._data is None:
+            self._data = self._images.read(self._source)
+        return self._data
+
+    @property
+    def word(self) -> str:
+        """The word by which an authority knows it; raises as :meth:`Images.read` does."""
+        return f"image:{self._images.digest(self.content).decode()}"

@@ -8,14 +8,15 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from custodes.errors import Invalid, NotFound
-from custodes.governance import Action, Caller
+from custodes.errors import Denied, Invalid, NotFound
+from custodes.governance import EXIGENCY_LASTS, Action, Caller, Grounds
 from custodes.ledger import Disclosed as Disclosed
 from custodes.ledger import Log, Published, VerifierKey, parse
 from custodes.ledger import Verified as Verified
 from custodes.ledger import check_disclosure as check_disclosure
 from custodes.ledger import open_source as open_source
 from custodes.ledger import verify as verify
+from custodes.operations.entries import Acting
 from custodes.operations.guard import Guard
 
 __all__ = ["Disclosed", "LedgerOperations", "Verified", "check_disclosure", "open_source", "verify"]
@@ -24,8 +25,9 @@ __all__ = ["Disclosed", "LedgerOperations", "Verified", "check_disclosure", "ope
 class LedgerOperations:
     """The ledger of this installation."""
 
-    def __init__(self, guard: Guard, log: Log) -> None:
+    def __init__(self, guard: Guard, log: Log, grounds: Grounds) -> None:
         self._guard = guard
+        self._grounds = grounds
         self._log = log
 
     @property
@@ -103,10 +105,28 @@ class LedgerOperations:
             Denied: if a rule forbids it.
             NotFound: if there is no such entry, or commitment in it.
         """
-        told = self._log.disclose(index, names)
-        with self._guard.acting(caller, Action.DISCLOSE) as acting:
+        entry = self.entry(index)
+        own = entry.get("organisation") == self._guard.organisation_of(caller)
+        with self._guard.acting(caller, Action.DISCLOSE, own=own) as acting:
+            self._refuse_sealed(acting, entry)
+            told = self._log.disclose(index, names)
             acting.note(change="disclosed", target=str(index), opened=[o.name for o in told.openings])
-        return self._log.disclose(index, names).to_json()
+        return told.to_json()
+
+    def _refuse_sealed(self, acting: Acting, entry: Mapping[str, Any]) -> None:
+        """Refuse an exigent search that is sealed: what ``results show`` doesn't show, an opening doesn't either.
+
+        Raises:
+            Denied: if it is older than 48 hours, and no authority was filed for it.
+        """
+        if not entry.get("exigent"):
+            return
+        age = acting.now - datetime.fromisoformat(str(entry["at"]))
+        if age >= EXIGENCY_LASTS and not self._grounds.is_satisfied(acting.connection, str(entry["authority"])):
+            raise Denied(
+                "The results of this exigent search are sealed: no authority was filed for it within 48 hours.",
+                code="base.results-sealed",
+            )
 
     def add_witness(self, caller: Caller, vkey: str) -> VerifierKey:
         """Register a witness by its key.

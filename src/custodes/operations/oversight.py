@@ -8,12 +8,11 @@ being, approves; until then nothing changes.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from custodes.db import Database
 from custodes.errors import Conflict, Denied, Invalid, NotFound
 from custodes.governance import (
-    AccessKey,
     Action,
     Alarm,
     Caller,
@@ -35,15 +34,10 @@ from custodes.governance.registry import State
 from custodes.operations.entries import Acting
 from custodes.operations.guard import Guard
 
-__all__ = ["Approved", "OversightOperations"]
+__all__ = ["OversightOperations"]
 
-
-class Approved:
-    """What an approval did: the easing, and a key if it made one."""
-
-    def __init__(self, easing: Easing, key: AccessKey | None = None) -> None:
-        self.easing = easing
-        self.key = key
+_PROPOSED_FOR = timedelta(days=14)
+"""So long another overseer may approve a proposal."""
 
 
 class OversightOperations:
@@ -181,7 +175,15 @@ class OversightOperations:
             self._check(acting, kind, target, given)
             person = acting.permit.state.principals[caller.principal].person
             made = self._restraints.propose(
-                acting.connection, kind, target, given, reason, caller.principal, person, acting.now
+                acting.connection,
+                kind,
+                target,
+                given,
+                reason,
+                caller.principal,
+                person,
+                acting.now,
+                self._restraints.fingerprint(acting.connection, target),
             )
             acting.note(change="easing-proposed", target=made.id, easing=str(kind), of=target, reason=made.reason)
             acting.note(parameters=given or None)
@@ -220,13 +222,16 @@ class OversightOperations:
         with self._db.read() as c:
             return self._restraints.easings(c)
 
-    def approve(self, caller: Caller, easing: str) -> Approved:
+    def approve(self, caller: Caller, easing: str) -> Easing:
         """Approve what another person has proposed, which does it.
+
+        A new overseer, and one whose key is lost, then has none: the operator makes the first, and hands it over.
 
         Raises:
             Denied: if a rule forbids it, as when it is the same person.
             NotFound: if there is no such proposal, or its target is gone.
-            Conflict: if it is approved already.
+            Conflict: if it is approved or withdrawn already, is too old, its target has changed since, or who
+                proposed it is no overseer any more.
             Invalid: if it can't be done any more.
         """
         with self._db.read() as c:
@@ -236,13 +241,42 @@ class OversightOperations:
         )
         with guarded as acting:
             self._restraints.approve(acting.connection, easing, caller.principal, acting.now)
+            self._still_meant(acting, proposed)
             self._check(acting, proposed.kind, proposed.target, proposed.parameters)
-            key = self._execute(acting, proposed)
+            self._execute(acting, proposed)
             acting.note(change="easing-approved", target=easing, easing=str(proposed.kind), of=proposed.target)
             acting.note(reason=proposed.reason, proposed_by=proposed.proposed_by)
-        return Approved(proposed, key)
+        return proposed
 
-    def _execute(self, acting: Acting, proposed: Easing) -> AccessKey | None:
+    def withdraw(self, caller: Caller, easing: str) -> None:
+        """Withdraw a proposal, one's own or another's: what makes nothing easier one person does.
+
+        Raises:
+            Denied: if a rule forbids it.
+            NotFound: if there is no such proposal.
+            Conflict: if it is approved or withdrawn already.
+        """
+        with self._db.read() as c:
+            self._restraints.easing(c, easing)
+        with self._guard.acting(caller, Action.PROPOSE_EASING, reason=True) as acting:
+            self._restraints.withdraw(acting.connection, easing, acting.now)
+            acting.note(change="easing-withdrawn", target=easing)
+
+    def _still_meant(self, acting: Acting, proposed: Easing) -> None:
+        """Refuse a proposal that is not what it was.
+
+        Raises:
+            Conflict: if it is too old, its target has changed, or its proposer is no overseer any more.
+        """
+        remedy = "Propose it anew."
+        if acting.now - proposed.proposed_at > _PROPOSED_FOR:
+            raise Conflict(f"The proposal is older than {_PROPOSED_FOR.days} days.", remedy=remedy)
+        if proposed.person not in acting.permit.state.overseers:
+            raise Conflict("Who proposed it is no overseer any more.", remedy=remedy)
+        if self._restraints.fingerprint(acting.connection, proposed.target) != proposed.about:
+            raise Conflict("What it is about has changed since it was proposed.", remedy=remedy)
+
+    def _execute(self, acting: Acting, proposed: Easing) -> None:
         c, target = acting.connection, proposed.target
         principals = acting.permit.state.principals
         match proposed.kind:
@@ -256,7 +290,10 @@ class OversightOperations:
             case EasingKind.DISABLE:
                 self._restraints.set_enabled(c, target, enabled=False)
             case EasingKind.APPOINT:
+                if acting.permit.state.is_operator(principals[target].person):
+                    raise Denied("One person isn't operator and overseer.", code="base.operator-no-overseer")
                 self._people.set_roles(c, target, principals[target].roles | {Role.OVERSIGHT})
+                self._keys.forget(target)  # whoever made them may know their secrets
             case EasingKind.DISMISS:
                 left = principals[target].roles - {Role.OVERSIGHT}
                 if left:
@@ -264,8 +301,7 @@ class OversightOperations:
                 else:
                     self._people.suspend(c, target, acting.now)
             case EasingKind.REKEY:
-                return self._keys.create("", principal=target, purpose=Purpose.OVERSIGHT)
-        return None
+                self._keys.forget(target)
 
     # --- alarms ---
 
@@ -284,7 +320,10 @@ class OversightOperations:
             Invalid: if the finding isn't a line.
         """
         told = one_line(finding, "A finding")
-        with self._guard.acting(caller, Action.ANSWER_ALARM) as acting:
+        with self._db.read() as c:
+            about = next((a.organisation for a in self._watch.alarms(c) if a.id == alarm), None)
+        own = about == self._guard.organisation_of(caller)
+        with self._guard.acting(caller, Action.ANSWER_ALARM, own=own) as acting:
             self._watch.answer(acting.connection, alarm, caller.principal, acting.now)
             acting.note(change="alarm-answered", target=alarm, finding=told)
 

@@ -7,9 +7,21 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from custodes.db import Database
-from custodes.errors import NotFound
-from custodes.governance import Action, Caller, Organisation, OrgClass, People, Principal, Registry, Role, Training
+from custodes.errors import Conflict, Denied, NotFound
+from custodes.governance import (
+    Action,
+    Caller,
+    Keys,
+    Organisation,
+    OrgClass,
+    People,
+    Principal,
+    Registry,
+    Role,
+    Training,
+)
 from custodes.governance.registry import State
+from custodes.operations.entries import Acting
 from custodes.operations.guard import Guard
 
 __all__ = ["PeopleOperations"]
@@ -18,11 +30,12 @@ __all__ = ["PeopleOperations"]
 class PeopleOperations:
     """Organisations, people, roles, training."""
 
-    def __init__(self, guard: Guard, database: Database, registry: Registry, people: People) -> None:
+    def __init__(self, guard: Guard, database: Database, registry: Registry, people: People, keys: Keys) -> None:
         self._guard = guard
         self._db = database
         self._registry = registry
         self._people = people
+        self._keys = keys
 
     def _state(self) -> State:
         with self._db.read() as c:
@@ -88,6 +101,7 @@ class PeopleOperations:
         )
         with guarded as acting:
             made = self._people.add(acting.connection, organisation, identifier, name, granted, acting.now)
+            self._keep_apart(acting, made.person)
             acting.note(change="person-added", target=made.id, in_organisation=organisation, person=made.person)
             acting.note(roles=sorted(map(str, granted)))
             return made
@@ -125,7 +139,11 @@ class PeopleOperations:
             dismisses=Role.OVERSIGHT if Role.OVERSIGHT in found.roles - granted else None,
         )
         with guarded as acting:
+            self._unchanged(acting, found)
             self._people.set_roles(acting.connection, principal, granted)
+            self._keep_apart(acting, found.person)
+            if Role.OVERSIGHT in granted - found.roles:
+                self._keys.forget(principal)  # whoever made them may know their secrets
             acting.note(change="roles-changed", target=principal, roles=sorted(map(str, granted)))
 
     def suspend(self, caller: Caller, principal: str, *, suspended: bool) -> None:
@@ -139,6 +157,7 @@ class PeopleOperations:
         own = found.organisation == self._guard.organisation_of(caller)
         guarded = self._guard.acting(caller, Action.MANAGE_PEOPLE, own=own, dismisses=_overseer(found))
         with guarded as acting:
+            self._unchanged(acting, found)
             self._people.suspend(acting.connection, principal, acting.now if suspended else None)
             acting.note(change="person-suspended" if suspended else "person-resumed", target=principal)
 
@@ -154,6 +173,31 @@ class PeopleOperations:
         with self._guard.acting(caller, Action.MANAGE_PEOPLE, own=own) as acting:
             self._people.train(acting.connection, principal, Training(course, since, until))
             acting.note(change="training-recorded", target=principal, until=until.isoformat())
+
+    def _keep_apart(self, acting: Acting, person: str) -> None:
+        """Refuse one human being as operator and overseer: the second watches the first.
+
+        Raises:
+            Denied: if they would be both.
+        """
+        state = self._registry.state(acting.connection, keep=False)
+        if person in state.overseers and state.is_operator(person):
+            raise Denied(
+                "One person isn't operator and overseer.",
+                remedy="Let somebody else take one of the roles.",
+                code="base.operator-no-overseer",
+            )
+
+    @staticmethod
+    def _unchanged(acting: Acting, seen: Principal) -> None:
+        """Refuse to go on what was read before the transaction, if it has changed.
+
+        Raises:
+            Conflict: if it has.
+        """
+        known = acting.permit.state.principals.get(seen.id)
+        if known is None or known.roles != seen.roles:
+            raise Conflict("Their roles were changed meanwhile.", remedy="Try again.")
 
 
 def _overseer(*people: Principal) -> Role | None:

@@ -24,26 +24,26 @@ from custodes.gallery import Collection, Collections, Once, References, Subjects
 from custodes.gallery import Disassociation as Disassociation
 from custodes.governance import Action, Caller
 from custodes.operations.engines import Engines
-from custodes.operations.entries import Part
+from custodes.operations.entries import CANDIDATES_TOLD, Part
 from custodes.operations.guard import Guard, Using
-from custodes.operations.images import Images, ImageSource
+from custodes.operations.images import Images, ImageSource, ReadOnce
 from custodes.operations.owners import owner_of
 from custodes.operations.scores import ASSOCIATE_THRESHOLD, MATCH_THRESHOLD, least_cosine, score
 
 __all__ = ["Associated", "Disassociation", "ImageSubjectSearch", "SubjectOperations", "SubjectSearch"]
 
-_MENTIONED = 100
-"""Candidates whose references an entry is listed under; the list that it commits to is whole."""
-
 
 @dataclass(frozen=True, slots=True)
 class Associated:
-    """What became of a request to associate references with a subject; ``unlike`` has their similarity 0..100."""
+    """What became of a request to associate references with a subject.
+
+    ``unlike`` has their similarity 0..100, or None where a floor is not to be looked below.
+    """
 
     associated: tuple[str, ...]
     unknown: tuple[str, ...]
     elsewhere: tuple[tuple[str, str], ...]
-    unlike: tuple[tuple[str, float], ...]
+    unlike: tuple[tuple[str, float | None], ...]
     surplus: tuple[str, ...]
     status: SubjectStatus
 
@@ -169,13 +169,15 @@ class SubjectOperations:
         with guarded as using, using.committing():
             least = least_cosine(pack, using.threshold)
             done = self._subjects.associate(name, subject_id, reference_ids, threshold=least, once=once)
-            using.part.note(associated=len(done.associated))
-            _tell_references(using.part, done.associated)
+            using.part.note(associated=len(done.associated), compared=len(reference_ids))
+            _tell_references(using.part, reference_ids)
+            using.weight = max(1, len(reference_ids))
+            quiet = using.counted
         return Associated(
             associated=done.associated,
             unknown=done.unknown,
             elsewhere=done.elsewhere,
-            unlike=tuple((i, pack.similarity(cosine)) for i, cosine in done.unlike),
+            unlike=tuple((i, None if quiet else pack.similarity(cosine)) for i, cosine in done.unlike),
             surplus=done.surplus,
             status=done.status,
         )
@@ -252,10 +254,10 @@ class SubjectOperations:
             Denied: if a rule forbids it.
             Invalid: if the image can't be read.
         """
-        with self._searching(caller, name, threshold, lambda: (self._images.word(source),)) as (collection, using):
+        data = ReadOnce(self._images, source)
+        with self._searching(caller, name, threshold, lambda: (data.word,)) as (collection, using):
             engine = self._engines.of(collection.pack)
-            data = self._images.read(source)
-            image = engine.decode(data)
+            image = engine.decode(data.content)
             faces = engine.detect(image, max_faces=self._limits.faces)
             judged = [(f, engine.quality_reasons(f, quality)) for f in faces]
             probe = next((f for f, reasons in judged if not reasons), None)
@@ -264,7 +266,7 @@ class SubjectOperations:
             if probe:
                 [template] = engine.embed([probe])
                 found = self._search(collection, template, limit, using.threshold)
-            digest = self._images.digest(data)
+            digest = self._images.digest(data.content)
             using.part.commit("probe", digest)
             self._tell_found(using.part, collection, f"image:{digest.decode()}", found)
             return ImageSubjectSearch(image.size, probe, unsearched, collection.pack_version, found)
@@ -292,10 +294,13 @@ class SubjectOperations:
 
     def _tell_found(self, part: Part, collection: Collection, probe: str, ranked: Sequence[SubjectCandidate]) -> None:
         pairs = [(c.subject.subject_id, round(c.score.similarity, 4)) for c in ranked]
-        part.note(candidates=len(ranked), model=collection.pack_version)
-        part.commit("candidate_list", orjson.dumps([(self._guard.pseudonym("subject", i), s) for i, s in pairs]))
-        for candidate in ranked[:_MENTIONED]:
-            part.mentions.extend(self._members(collection.name, candidate.subject.subject_id))
+        told: list[tuple[str, bytes | None, float]] = []
+        for subject_id, similarity in pairs[:CANDIDATES_TOLD]:
+            members = self._members(collection.name, subject_id)
+            part.mentions.extend(members)
+            told.append((self._guard.pseudonym("subject", subject_id), members[0] if members else None, similarity))
+        rest = [("", None, s) for _, s in pairs[CANDIDATES_TOLD:]]  # counted, not committed to
+        part.tell_candidates([*told, *rest], collection.pack_version)
         part.results = orjson.dumps(pairs)
         part.found = (probe, *(f"subject:{c.subject.subject_id}" for c in ranked[:1]))
 

@@ -278,7 +278,10 @@ def _associate_faces(x: Context, p: Params) -> Result:
     )
     failed: list[Result] = [{"FaceId": i, "Reasons": ["FACE_NOT_FOUND"]} for i in done.unknown]
     failed += [{"FaceId": i, "UserId": u, "Reasons": ["ASSOCIATED_TO_A_DIFFERENT_USER"]} for i, u in done.elsewhere]
-    failed += [{"FaceId": i, "Confidence": s, "Reasons": ["LOW_MATCH_CONFIDENCE"]} for i, s in done.unlike]
+    failed += [
+        {"FaceId": i, "Reasons": ["LOW_MATCH_CONFIDENCE"]} | ({} if s is None else {"Confidence": s})
+        for i, s in done.unlike
+    ]
     failed += [{"FaceId": i, "Reasons": []} for i in done.surplus]
     return {
         "AssociatedFaces": [{"FaceId": i} for i in done.associated],

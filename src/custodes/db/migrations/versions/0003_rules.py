@@ -174,6 +174,8 @@ def _rules() -> None:
         sa.Column("person", sa.Text, nullable=False),
         sa.Column("approved_at", sa.Double),
         sa.Column("approved_by", sa.Text),
+        sa.Column("withdrawn_at", sa.Double),
+        sa.Column("about", sa.Text, nullable=False),
     )
     op.create_table(
         "rulebook_states",
