@@ -590,13 +590,14 @@ CREDENTIALS: dict[str, tuple[Callable[[House, Path], Path], str, str]] = {
 
 @pytest.mark.parametrize("case", CREDENTIALS)
 def test_a_credentials_file_that_proves_nobody(house: House, tmp_path: Path, case: str) -> None:
-    """Who can't show a valid key with its secret does nothing, and isn't taken for the operator."""
+    """Who can't show a valid key with its secret does nothing, isn't taken for the operator, and is on record."""
     make, kind, said = CREDENTIALS[case]
     before = house.tell("ledger", "list", "-n", "1")[0]["index"]
     file = make(house, tmp_path)
     done = run(house.data, "cases", "open", "missing-person", "--json", CUSTODES_CREDENTIALS=str(file))
     assert (done.status, done.told["error"], said in done.told["message"]) == (1, kind, True), done
-    assert house.tell("ledger", "list", "-n", "1")[0]["index"] == before
+    since = [e for e in house.tell("ledger", "list", "-n", "5") if e["index"] > before]
+    assert [e["event"] for e in since] == (["login-refused"] if kind == "Denied" else [])
 
 
 def test_a_credentials_file_proves_somebody(house: House) -> None:

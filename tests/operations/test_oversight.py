@@ -318,6 +318,21 @@ def test_people_administer_their_own_organisation_alone(world) -> None:
     assert "base.administer-role" in nobody
 
 
+def test_nobody_gives_themselves_a_purpose(world) -> None:
+    """A user makes further keys for what somebody gave them a key for, no others, and none for others' cases."""
+    identity, officer = world.app.identity, world.officer.principal
+    own = lambda purpose: identity.create_key(world.officer, principal=officer, purpose=purpose)  # noqa: E731
+    assert world.denied(lambda: own(Purpose.MISSING_PERSON)) == ["base.own-keys"]
+    identity.create_key(ME, principal=officer, purpose=Purpose.CRIMINAL_INVESTIGATION)
+    own(Purpose.CRIMINAL_INVESTIGATION)
+    assert world.denied(lambda: own(Purpose.MISSING_PERSON)) == ["base.own-keys"]
+    theirs = world.app.grounds.open_case(ME, Purpose.MISSING_PERSON, world.rescue).id
+    with pytest.raises(Invalid, match="own organisation"):
+        identity.create_key(ME, principal=officer, purpose=Purpose.MISSING_PERSON, case=theirs)
+    with pytest.raises(NotFound):
+        identity.create_key(ME, principal=officer, case="Maria Schmidt")
+
+
 def test_bad_values_leave_nothing_behind(world) -> None:
     """Names, identifiers, jurisdictions, roles, cases, authorities and consents that can't be meant are refused."""
     app, before = world.app, (world.app.people.organisations(), world.app.people.principals())

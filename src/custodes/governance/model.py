@@ -41,7 +41,6 @@ LOCAL = "local"
 OPERATOR = "operator"
 """Id of its first principal, who runs the installation."""
 
-_JURISDICTION = re.compile(r"[A-Z]{2}(-[A-Z0-9]{1,3})?")
 _HASH = re.compile(r"[0-9a-f]{64}")
 
 
@@ -60,17 +59,6 @@ def one_line(text: str, what: str, most: int = 500) -> str:
     if not told or len(told) > most or not told.isprintable():
         raise Invalid(f"{what} is one line of 1 to {most} printable characters.")
     return told
-
-
-def check_jurisdiction(code: str) -> str:
-    """Return a jurisdiction's code.
-
-    Raises:
-        Invalid: if it has not the form of ISO 3166-2 or of a country's code.
-    """
-    if not _JURISDICTION.fullmatch(code):
-        raise Invalid(f"A jurisdiction is a code of ISO 3166-2 (US-WA) or of a country (DE), got {code!r}.")
-    return code
 
 
 def check_hash(text: str) -> str:

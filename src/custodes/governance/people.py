@@ -18,10 +18,10 @@ from custodes.governance.model import (
     Organisation,
     Principal,
     Training,
-    check_jurisdiction,
     new_id,
     one_line,
 )
+from custodes.governance.places import check_place
 from custodes.governance.request import NO_JURISDICTION, OrgClass, Role
 from custodes.governance.rows import dump, load, rise, seconds, time_of
 from custodes.governance.schema import organisations, people, principals, trainings
@@ -68,7 +68,7 @@ class People:
             Invalid: if name or jurisdiction have no valid form.
         """
         made = Organisation(
-            new_id("org"), one_line(name, "A name", 200), org_class, check_jurisdiction(jurisdiction), now
+            new_id("org"), one_line(name, "A name", 200), org_class, check_place(jurisdiction, org_class), now
         )
         c.execute(
             sa.insert(organisations).values(

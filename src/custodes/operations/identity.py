@@ -25,6 +25,7 @@ from custodes.governance import (
     Replays,
     Role,
 )
+from custodes.operations.entries import Acting
 from custodes.operations.guard import Guard
 
 __all__ = ["Identity"]
@@ -123,6 +124,12 @@ class Identity:
         with self._guard.acting(caller, _managing(caller, principal), own=own) as acting:
             if Role.OVERSIGHT in holder.roles and caller.principal != principal and self._has_key(principal):
                 raise _of_overseer()
+            if caller.principal == principal and not self._may_have(acting, principal, purpose):
+                raise Denied(
+                    f"You have no key for {purpose}, so that you can't make yourself one.",
+                    remedy="Ask your administrator for it.",
+                    code="base.own-keys",
+                )
             made = self._keys.create(
                 label,
                 principal=principal,
@@ -134,6 +141,14 @@ class Identity:
             )
             acting.note(change="key-created", target=made.access_key_id, principal=principal, purpose=str(purpose))
         return made
+
+    def _may_have(self, acting: Acting, principal: str, purpose: Purpose) -> bool:
+        """Tell whether somebody may make a key of their own for a purpose: as administrator, or if they have one."""
+        roles = acting.permit.state.principals[principal].roles
+        if roles & {Role.ADMIN, Role.OPERATOR}:
+            return True
+        mine = [k for k in self._keys.list() if k.principal == principal and k.revoked_at is None]
+        return any(k.purpose == purpose for k in mine)
 
     def _has_key(self, principal: str) -> bool:
         return any(k.principal == principal for k in self._keys.list())
