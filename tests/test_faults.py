@@ -207,7 +207,9 @@ def test_an_installation_of_the_first_version_goes_on(tmp_path: Path) -> None:
     app = App.open(Config(data=tmp_path))
     assert app.collections.describe(ME, "album").purpose == "photo-library"
     assert len(app.collections.describe(ME, "album").uid) == 32
-    assert [(k.principal, k.purpose) for k in app.identity.list_keys()] == [(OPERATOR, Purpose.PHOTO_LIBRARY)]
+    assert [(k.principal, k.purpose, k.provenance) for k in app.identity.list_keys()] == [
+        (OPERATOR, Purpose.PHOTO_LIBRARY, "own")
+    ]
     assert app.faces.index(ME, "album", PHOTO.read_bytes()).enrolled
     assert [m.id for m in app.oversight.moratoria()] == ["until-further-notice"]
     app.close()

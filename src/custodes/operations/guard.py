@@ -40,7 +40,7 @@ from custodes.governance import (
     new_id,
 )
 from custodes.governance.grounds import Grounds
-from custodes.governance.request import Tracking
+from custodes.governance.request import SEARCHES, Tracking
 from custodes.ledger import Log, Opening
 from custodes.operations.entries import Acting, Part, body_of
 
@@ -317,7 +317,7 @@ class Guard:
     def _exigent(self, c: sa.Connection, using: Using, part: Part, now: datetime) -> dict[str, object]:
         """File the exigency of a break-glass search, keep what it found, and tell oversight."""
         caller, collection = using.caller, using.ask.collection
-        if caller.exigency is None or collection is None:
+        if caller.exigency is None or collection is None or using.ask.action not in SEARCHES:
             return {}
         organisation = using.permit.organisation
         authority = Authority(

@@ -17,6 +17,7 @@ _BIG = sa.BigInteger().with_variant(sa.Integer, "sqlite")
 
 _PERSONAL = {
     "principals": ("name",),
+    "authorities": ("issuer",),
     "consents": ("external_image_id",),
     "sightings": ("subject", "place"),
     "kept_results": ("results", "results_key"),
@@ -252,6 +253,7 @@ def _owners() -> None:
     )
     for column in key:
         op.add_column("access_keys", column)
+    op.execute("UPDATE access_keys SET provenance = 'own'")  # as the first key of a new installation has it
     collection = (
         sa.Column("uid", sa.Text),
         sa.Column("owner", sa.Text, nullable=False, server_default="local"),
