@@ -313,7 +313,7 @@ def test_a_rule_that_errs_denies(base: Rulebook) -> None:
     text = base.text + guarded.replace("context has case && ", "")
     broken = cedarpy.PolicySet.from_str(text)  # past the validator, which would refuse it
     rules._policies = dict.fromkeys(rules._policies, broken)
-    decision = rules.decide(SEARCH)
+    decision = rules.judge(SEARCH)
     assert [rule.id for rule in decision.rules] == [ENGINE_ERROR]
     assert _denied_by_engine(decision, "extra.rule")
     both = rules.decide(_with(stopped=True))

@@ -26,6 +26,7 @@ import cedarpy
 import orjson
 
 from custodes.errors import Invalid
+from custodes.governance.memo import Memo
 from custodes.governance.moratorium import Exemption, Moratorium
 from custodes.governance.request import Action, Request, Use, to_json
 from custodes.governance.rulebook import BASE, RESERVED, Rulebook, schema_text
@@ -111,6 +112,7 @@ class RuleSet:
         # Without the schema the entities lack the actions' groups, and no rule for a group would ever apply.
         self._entities = cedarpy.Entities.from_json_str("[]", self._schema)
         self._policies = _by_action(policies, self._entities)
+        self._memo = Memo(policies)
 
     @classmethod
     def compile(cls, rulebooks: Sequence[Rulebook], moratoria: Sequence[Moratorium]) -> RuleSet:
@@ -149,7 +151,19 @@ class RuleSet:
         return self._text
 
     def decide(self, request: Request) -> Decision:
-        """Say whether a request is permitted, and if not by which rules."""
+        """Say whether a request is permitted, and if not by which rules; what still holds is remembered."""
+        try:
+            key, now = self._memo.key(request), request.facts.now
+        except _FAULTS:
+            return self.judge(request)
+        decision = self._memo.find(key, now)
+        if decision is None:
+            decision = self.judge(request)
+            self._memo.keep(key, request, decision)
+        return decision
+
+    def judge(self, request: Request) -> Decision:
+        """Say whether a request is permitted, and if not by which rules, with nothing remembered."""
         try:
             asked = _asked(request)
             policies = self._policies[request.action]

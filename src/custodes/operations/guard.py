@@ -271,7 +271,7 @@ class Guard:
         """
         hold(c, _ORDER)
         state = self._registry.state(c, keep=False)
-        caller, ask, organisation = using.caller, self._current(using), using.permit.organisation
+        caller, ask, organisation = using.caller, self._current(c, using), using.permit.organisation
         counted = self._authoriser.is_counted(state, caller, ask.action)
         again = counted or ask is not using.ask or state.version != using.permit.state.version
         now = self._log.now(c) if again else using.permit.request.facts.now
@@ -289,7 +289,7 @@ class Guard:
             indexes.append(appended.index)
         self._written.indexes = tuple(indexes)
 
-    def _current(self, using: Using) -> Ask:
+    def _current(self, c: sa.Connection, using: Using) -> Ask:
         """Return what is asked for, with the collection as it is now.
 
         Raises:
@@ -298,7 +298,7 @@ class Guard:
         ask = using.ask
         if ask.collection is None or ask.action in (Action.CREATE_COLLECTION, Action.DELETE_COLLECTION):
             return ask
-        found = held(self._collections.find(ask.collection.uid))
+        found = Held(ask.collection.uid, *self._collections.terms(c, ask.collection.uid))
         if ask.action == Action.TAG_COLLECTION or found == ask.collection:  # which may state what it is to become
             return ask
         return replace(ask, collection=found)

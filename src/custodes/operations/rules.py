@@ -192,7 +192,7 @@ class RuleOperations:
         for index, entry in entries:
             count += 1
             request = from_json(_mapping(entry["request"]))
-            decision = rules(str(entry["rules_hash"])).decide(request)
+            decision = rules(str(entry["rules_hash"])).judge(request)
             was, was_rules = str(entry["decision"]), tuple(entry.get("rules", ()))
             now = "permit" if decision.allowed else "deny"
             now_rules = tuple(rule.id for rule in decision.rules)
