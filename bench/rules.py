@@ -76,8 +76,8 @@ def measure(times: int = 5000) -> dict[str, float]:
         decision = rules.decide(request)
         if not decision.allowed:
             raise RuntimeError(f"{name} should be permitted, so that every rule is asked: {decision.message()}")
-        _median(lambda request=request: rules.decide(request), times // 10)
-        figures[name] = _median(lambda request=request: rules.decide(request), times)
+        _median(lambda request=request: rules.judge(request), times // 10)
+        figures[name] = _median(lambda request=request: rules.judge(request), times)
     return figures
 
 
@@ -89,4 +89,10 @@ def run(quick: bool) -> list[Row]:
     load = (time.perf_counter() - begun) * 1e3
     note = f"p50, {len(rules.rules)} rules of {len(rules.rulebooks)} rulebooks"
     rows = [at_most(f"decide {name}", ms, _BOUND, "ms", note) for name, ms in measure(1000 if quick else 5000).items()]
-    return [*rows, Row("load and validate all rules", load, "ms")]
+    photo_app = next(iter(_requests().values()))
+    remembered = _median(lambda: rules.decide(photo_app), 1000)
+    return [
+        *rows,
+        Row("decide it again, as it is remembered", remembered, "ms", note="what a photo app's next search costs"),
+        Row("load and validate all rules", load, "ms"),
+    ]
