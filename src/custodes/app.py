@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import hashlib
-import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -39,7 +38,6 @@ from custodes.vision.pack import open_pack
 __all__ = ["App"]
 
 _UNNAMED = "custodes.invalid"  # RFC 2606: nobody has this name
-_log = logging.getLogger("custodes")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,12 +63,19 @@ class App:
     _replays: Replays
 
     @classmethod
-    def open(cls, config: Config, *, clock: Callable[[], float] = time.time) -> App:
+    def open(
+        cls,
+        config: Config,
+        *,
+        clock: Callable[[], float] = time.time,
+        notify: Callable[[str, str], None] = lambda kind, alarm: None,
+    ) -> App:
         """Open the installation in ``config.data``, which is made if it isn't there.
 
         Args:
             config: the configuration.
             clock: seconds since 1970; by which decisions are taken and entries dated.
+            notify: told of each alarm to oversight, by kind and id; custodes alarms list has them in any case.
 
         Raises:
             Invalid: if the configuration can't be meant, or the rules don't load.
@@ -96,7 +101,7 @@ class App:
         begin(database, log, people, restraints, registry)
         collections = Collections(database, clock=clock)
         authoriser = Authoriser(registry, grounds, watch)
-        guard = Guard(database, authoriser, registry, restraints, grounds, watch, log, collections, _notify)
+        guard = Guard(database, authoriser, registry, restraints, grounds, watch, log, collections, notify)
         engines = Engines(
             config.vision.pack,
             lambda pack: Engine(open_pack(config, pack), config.vision, config.limits),
@@ -181,8 +186,3 @@ def _switched_on(config: Config) -> frozenset[AttributeName]:
     """Return the attributes that can be asked for: emotion and gender only where the operator has switched them on."""
     off = {AttributeName.GENDER: not config.vision.gender, AttributeName.EMOTIONS: not config.vision.emotion}
     return frozenset(name for name in AttributeName if not off.get(name, False))
-
-
-def _notify(kind: str, alarm: str) -> None:
-    """Tell the operator's log of an alarm to oversight."""
-    _log.warning("alarm to oversight", extra={"kind": kind, "alarm": alarm})

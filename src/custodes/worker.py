@@ -3,15 +3,21 @@
 
 from __future__ import annotations
 
-import logging
 import threading
+
+import structlog
 
 from custodes.app import App
 from custodes.errors import CustodesError
 
-__all__ = ["Housekeeper"]
+__all__ = ["Housekeeper", "notify"]
 
-_log = logging.getLogger("custodes")
+_log = structlog.get_logger("custodes.worker")
+
+
+def notify(kind: str, alarm: str) -> None:
+    """Tell the server's log of an alarm to oversight."""
+    _log.warning("alarm to oversight", kind=kind, alarm=alarm)
 
 
 class Housekeeper:
@@ -42,8 +48,8 @@ class Housekeeper:
             try:
                 gone = self._app.erasure.run_retention()
             except CustodesError as error:  # it is tried again; what is due stays due
-                _log.error("erasing what is due failed", extra={"error": type(error).__name__, "why": error.message})
+                _log.error("erasing what is due failed", error=type(error).__name__, why=error.message)
             else:
                 if gone:
-                    _log.info("erased what was due", extra={"references": gone})
+                    _log.info("erased what was due", references=gone)
             self._stopped.wait(self._seconds)

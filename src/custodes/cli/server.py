@@ -106,12 +106,12 @@ def run() -> None:
     from custodes.api.server import bind, serve  # here, so that the other commands start without a web server
     from custodes.api.telemetry import configure_logging
     from custodes.app import App
-    from custodes.worker import Housekeeper
+    from custodes.worker import Housekeeper, notify
 
     config = configuration()
     configure_logging(config.log)
     listener = bind(config.server.host, config.server.port)
-    app = App.open(config)
+    app = App.open(config, notify=notify)
     try:
         endpoint = config.at_port(listener.getsockname()[1]).endpoint_url
         snippet = _snippet(app.identity, endpoint, config.server.region)
