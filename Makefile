@@ -12,7 +12,8 @@ serve: $(VENV)/.base
 	@$(BIN)/custodes serve
 
 test: $(VENV)/.dev tests/clients/javascript/node_modules
-	@$(MAKE) --no-print-directory lint types rooms unit
+	@$(MAKE) --no-print-directory -j3 lint types rooms
+	@$(MAKE) --no-print-directory unit
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff format --check -q .

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A minute of 64 clients that do everything at once: no error, memory flat, no file left open."""
+"""64 clients that do everything at once for forty seconds: no error, memory flat, no file left open."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 CLIENTS = 64
-SECONDS = 60.0
+SECONDS = 40.0
 WARM_UP = 20.0
 C = "soak"
 
@@ -24,7 +24,7 @@ def _small(data: bytes, side: int = 200) -> np.ndarray:
 
 
 @pytest.mark.slow
-def test_sixty_four_clients_for_a_minute(start_server, people, tmp_path) -> None:
+def test_sixty_four_clients_at_once(start_server, people, tmp_path) -> None:
     """Every call is answered without an error, memory stops growing, and descriptors are given back."""
     server = start_server(tmp_path / "data")
     process = psutil.Process(server.process.pid)

@@ -155,6 +155,7 @@ def _mutants(book: Rulebook) -> Iterator[tuple[str, Rulebook]]:
 
 
 @pytest.mark.slow
+@pytest.mark.no_cover  # of hundreds of sets of rules that are made by the same lines
 @pytest.mark.parametrize("book", BOOKS, ids=IDS)
 def test_without_a_part_of_a_rule_a_case_fails(book: Rulebook) -> None:
     """Whichever condition, or part of one, is taken away, some worked case tells."""

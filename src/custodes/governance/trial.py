@@ -47,7 +47,7 @@ def _said(allowed: bool, rules: Iterable[str]) -> str:
 
 def run_cases(rule_set: RuleSet, cases: Iterable[Case]) -> tuple[Outcome, ...]:
     """Decide worked cases by one set of rules, whatever moratoria they name."""
-    return tuple(Outcome(case, rule_set.decide(case.request)) for case in cases)
+    return tuple(Outcome(case, rule_set.judge(case.request)) for case in cases)
 
 
 def check(rulebook: Rulebook, base: Rulebook | None = None) -> tuple[Outcome, ...]:
