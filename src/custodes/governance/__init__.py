@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from custodes.governance.authorise import EXIGENCY_LASTS, Ask, Authoriser, Held, Permit, Refused
+from custodes.governance.authorise import ALL, EXIGENCY_LASTS, Ask, Authoriser, Held, Permit, Refused
 from custodes.governance.grounds import Grounds
 from custodes.governance.keys import Keys
 from custodes.governance.model import (
@@ -46,6 +46,7 @@ from custodes.governance.restraints import Restraints
 from custodes.governance.watch import Watch
 
 __all__ = [
+    "ALL",
     "EXIGENCY_LASTS",
     "LOCAL",
     "OPERATOR",

@@ -40,16 +40,14 @@ from custodes.governance.request import (
 from custodes.governance.rulebook import floor_of
 from custodes.governance.watch import Watch
 
-__all__ = ["EXIGENCY_LASTS", "Ask", "Authoriser", "Held", "Permit", "Refused"]
+__all__ = ["ALL", "EXIGENCY_LASTS", "Ask", "Authoriser", "Held", "Permit", "Refused"]
 
+ALL = ""
+"""What an act concerns that isn't of one organisation."""
 EXIGENCY_LASTS = timedelta(hours=48)
 """So long an exigent use stands without an authority (AI Act, Art. 26(10); FRTWA)."""
 
 _UNCAPPED = frozenset({OrgClass.GENERAL, OrgClass.HOUSEHOLD})
-
-
-def _none() -> tuple[str, ...]:
-    return ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +73,6 @@ class Ask:
         label: external image id of what is enrolled.
         subjects: gives words for who is searched for (``reference:ID``), if an authority names subjects.
         results: facts of kept results.
-        live: whether it runs over live video.
     """
 
     action: Action
@@ -83,9 +80,8 @@ class Ask:
     threshold: float | None = None
     attributes: frozenset[str] = frozenset()
     label: str | None = None
-    subjects: Callable[[], Sequence[str]] = _none
+    subjects: Callable[[], Sequence[str]] = tuple
     results: ResultFacts | None = None
-    live: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +149,7 @@ class Authoriser:
             Denied: if the caller is nobody.
         """
         state = self._registry.state(c, keep=keep)
-        organisation = self._who(state, caller)[1]
+        organisation = self._who(state, caller).organisation
         consent = self._consent(c, caller, organisation, ask, now)
         request = self._use(c, state, caller, ask, now, tracking, consent)
         return replace(self._decided(state, caller, request), consent=consent.id if consent else None)
@@ -165,7 +161,7 @@ class Authoriser:
         action: Action,
         now: datetime,
         *,
-        own: bool = True,
+        of: str | None = None,
         reason: bool = False,
         proposer: str | None = None,
         appoints: Role | None = None,
@@ -173,12 +169,15 @@ class Authoriser:
     ) -> Permit:
         """Decide on an act of those who govern; see :class:`~custodes.governance.request.Act` for what is stated.
 
+        ``of`` is the organisation that it concerns: the caller's own if None, and ``ALL`` if it is more than one.
+
         Raises:
             Refused: if a rule forbids it.
             Denied: if the caller is nobody.
         """
         state = self._registry.state(c, keep=False)
-        principal, organisation = self._who(state, caller)
+        principal = self._who(state, caller)
+        organisation = principal.organisation
         facts = Act(
             now=now,
             org=_org(state, organisation),
@@ -189,7 +188,7 @@ class Authoriser:
             key_expires=caller.key_expires,
             proposer=proposer,
             reason=reason,
-            own=own,
+            own=of is None or of == organisation,
             overseers=len(state.overseers),
             appoints=None if appoints is None else str(appoints),
             dismisses=None if dismisses is None else str(dismisses),
@@ -203,38 +202,34 @@ class Authoriser:
         Raises:
             Denied: if the caller is nobody.
         """
-        return self._who(state, caller)[1]
+        return self._who(state, caller).organisation
 
     def threshold(self, state: State, caller: Caller, stated: float | None, default: float) -> float:
         """Return the least similarity to use: as stated, else the default, raised to the floor of class and purpose."""
         if stated is not None:
             return stated
-        principal = state.principals.get(caller.principal)
-        if principal is None:
-            return default
-        org_class = state.organisations[principal.organisation].org_class
-        return max(default, floor_of(state.rulebooks, org_class, caller.purpose))
+        return max(default, floor_of(state.rulebooks, self._class(state, caller), caller.purpose))
 
     def is_counted(self, state: State, caller: Caller, action: Action) -> bool:
         """Tell whether a use counts against a cap: what tells how alike faces are, but for photo apps and homes."""
-        principal = state.principals.get(caller.principal)
-        if principal is None or action not in COUNTED:
-            return False
-        return state.organisations[principal.organisation].org_class not in _UNCAPPED
+        return action in COUNTED and self._class(state, caller) not in _UNCAPPED
+
+    def _class(self, state: State, caller: Caller) -> OrgClass:
+        return state.organisations[self._who(state, caller).organisation].org_class
 
     def _decided(self, state: State, caller: Caller, request: Request) -> Permit:
         decision = state.rules.decide(request)
-        organisation = state.principals[caller.principal].organisation
+        organisation = self._who(state, caller).organisation
         if not decision.allowed:
             raise Refused(request, decision, state, organisation)
         return Permit(request, decision, state, organisation)
 
     @staticmethod
-    def _who(state: State, caller: Caller) -> tuple[Principal, str]:
+    def _who(state: State, caller: Caller) -> Principal:
         principal = state.principals.get(caller.principal)
         if principal is None:
             raise Denied("The access key belongs to nobody.", remedy="Ask the operator for a key.")
-        return principal, principal.organisation
+        return principal
 
     def _use(
         self,
@@ -246,7 +241,8 @@ class Authoriser:
         tracking: Tracking | None,
         consent: Consent | None,
     ) -> Request:
-        principal, organisation = self._who(state, caller)
+        principal = self._who(state, caller)
+        organisation = principal.organisation
         facts = Use(
             now=now,
             org=_org(state, organisation),
@@ -264,7 +260,6 @@ class Authoriser:
             threshold=None if ask.threshold is None else _down(ask.threshold),
             attributes=ask.attributes,
             provenance=caller.provenance,
-            live=ask.live,
             tracking=tracking,
             results=ask.results,
             exigency_overdue=self._overdue(c, caller, organisation, now),

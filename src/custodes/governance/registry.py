@@ -8,9 +8,10 @@ transaction, so that whoever reads the version and then the value decides by wha
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import TypeVar
 
 import sqlalchemy as sa
 
@@ -27,6 +28,7 @@ from custodes.governance.rulebook import Rulebook, shipped
 __all__ = ["Registry", "State"]
 
 _MEMO = 100_000
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,11 +167,7 @@ class Registry:
         Raises:
             NotFound: if there is none of this id.
         """
-        if case not in state.cases:
-            if len(state.cases) >= _MEMO:
-                state.cases.clear()
-            state.cases[case] = self._grounds.case(c, case)
-        return state.cases[case]
+        return _once(state.cases, case, lambda: self._grounds.case(c, case))
 
     def authority(self, c: sa.Connection, state: State, authority: str) -> Authority:
         """Read an authority as of a state.
@@ -177,8 +175,13 @@ class Registry:
         Raises:
             NotFound: if there is none of this id.
         """
-        if authority not in state.authorities:
-            if len(state.authorities) >= _MEMO:
-                state.authorities.clear()
-            state.authorities[authority] = self._grounds.authority(c, authority)
-        return state.authorities[authority]
+        return _once(state.authorities, authority, lambda: self._grounds.authority(c, authority))
+
+
+def _once(known: dict[str, T], name: str, read: Callable[[], T]) -> T:
+    """Return what is known by a name, or read it and remember it, up to a bound."""
+    if name not in known:
+        if len(known) >= _MEMO:
+            known.clear()
+        known[name] = read()
+    return known[name]

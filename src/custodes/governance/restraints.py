@@ -143,10 +143,14 @@ class Restraints:
 
     def keep_rules(self, c: sa.Connection, digest: str, text: str) -> bool:
         """Keep a set of rules by its hash, for replaying, and return whether it is new."""
-        if c.execute(sa.select(rule_sets.c.hash).where(rule_sets.c.hash == digest)).one_or_none():
+        if self.keeps(c, digest):
             return False
         c.execute(sa.insert(rule_sets).values(hash=digest, text=text))
         return True
+
+    def keeps(self, c: sa.Connection, digest: str) -> bool:
+        """Tell whether a set of rules is kept."""
+        return c.execute(sa.select(rule_sets.c.hash).where(rule_sets.c.hash == digest)).first() is not None
 
     def rules(self, c: sa.Connection, digest: str) -> str:
         """Read a set of rules that decided here.

@@ -6,8 +6,7 @@ What comes out of a search is a list of candidates, however alike the first of t
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from custodes.config import Limits
@@ -273,14 +272,8 @@ class FaceOperations:
             Denied: if a rule forbids it.
         """
         collection = self._collections.get(name)
-        guarded = self._guard.using(
-            caller,
-            Action.SEARCH_REFERENCES,
-            collection,
-            threshold=threshold,
-            default=MATCH_THRESHOLD,
-            subjects=lambda: (f"reference:{reference_id}",),
-        )
+        word = f"reference:{reference_id}"
+        guarded = self._guard.searching(caller, Action.SEARCH_REFERENCES, collection, threshold, lambda: (word,))
         with guarded as using:
             found = self._references.search_like(
                 name,
@@ -293,7 +286,7 @@ class FaceOperations:
             owner = owner_of(reference_id)
             using.part.commit("probe", reference_id.encode(), owner)
             using.part.mentions.append(owner)
-            tell_found(using.part, found.collection.pack_version, f"reference:{reference_id}", ranked)
+            tell_found(using.part, found.collection.pack_version, word, ranked)
             return FaceSearch(found.collection.pack_version, ranked)
 
     def search_by_image(
@@ -313,8 +306,9 @@ class FaceOperations:
             Denied: if a rule forbids it.
             Invalid: if the image can't be read, or shows no face that is good enough (code ``no-face``).
         """
-        data = ReadOnce(self._images, source)
-        with self._searching(caller, name, data, threshold) as (collection, using):
+        collection, data = self._collections.get(name), ReadOnce(self._images, source)
+        guarded = self._guard.searching(caller, Action.SEARCH_REFERENCES, collection, threshold, lambda: (data.word,))
+        with guarded as using:
             probes = self._probes(collection, data, quality)
             engine = probes.engine
             [template] = engine.embed(probes.good[:1])
@@ -343,8 +337,9 @@ class FaceOperations:
             Denied: if a rule forbids it.
             Invalid: if the image can't be read, or shows no face that is good enough (code ``no-face``).
         """
-        data = ReadOnce(self._images, source)
-        with self._searching(caller, name, data, threshold) as (collection, using):
+        collection, data = self._collections.get(name), ReadOnce(self._images, source)
+        guarded = self._guard.searching(caller, Action.SEARCH_REFERENCES, collection, threshold, lambda: (data.word,))
+        with guarded as using:
             probes = self._probes(collection, data, quality)
             engine = probes.engine
             cosine = least_cosine(engine.pack, using.threshold)
@@ -363,23 +358,6 @@ class FaceOperations:
             for number, (part, one) in enumerate(zip(using.parts, searches, strict=True)):
                 self._tell_probe(part, probes, one.candidates, number)
             return searches
-
-    @contextmanager
-    def _searching(
-        self, caller: Caller, name: str, data: ReadOnce, threshold: float | None
-    ) -> Iterator[tuple[Collection, Using]]:
-        """Authorise a search for a face of an image."""
-        collection = self._collections.get(name)
-        guarded = self._guard.using(
-            caller,
-            Action.SEARCH_REFERENCES,
-            collection,
-            threshold=threshold,
-            default=MATCH_THRESHOLD,
-            subjects=lambda: (data.word,),
-        )
-        with guarded as using:
-            yield collection, using
 
     def _tell_probe(self, part: Part, probes: _Probes, ranked: Sequence[Candidate], number: int = 0) -> None:
         part.note(face=number)

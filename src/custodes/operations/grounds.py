@@ -26,10 +26,12 @@ from custodes.governance import (
     Purpose,
     Registry,
     ResultFacts,
+    State,
     Watch,
     new_id,
 )
 from custodes.ledger import commit
+from custodes.operations.entries import Acting
 from custodes.operations.guard import Guard
 
 __all__ = ["Attested", "GroundOperations", "KeptResults"]
@@ -88,10 +90,8 @@ class GroundOperations:
             Denied: if a rule forbids it.
             Invalid: if there are no cases for this purpose.
         """
-        mine = self._guard.organisation_of(caller)
-        owner = organisation or mine
-        self._must_exist(owner)
-        with self._guard.acting(caller, Action.MANAGE_CASES, own=owner == mine) as acting:
+        owner = self._owner(caller, organisation)
+        with self._guard.acting(caller, Action.MANAGE_CASES, of=owner) as acting:
             made = self._grounds.open_case(acting.connection, owner, kind, acting.now)
             acting.note(change="case-opened", target=made.id, case_kind=str(kind), in_organisation=owner)
             if acting.permit.state.organisations[owner].org_class == OrgClass.LAW_ENFORCEMENT:
@@ -108,9 +108,7 @@ class GroundOperations:
         """
         with self._db.read() as c:
             owner = self._grounds.case(c, case).organisation
-        with self._guard.acting(
-            caller, Action.MANAGE_CASES, own=owner == self._guard.organisation_of(caller)
-        ) as acting:
+        with self._guard.acting(caller, Action.MANAGE_CASES, of=owner) as acting:
             closed = self._grounds.close_case(acting.connection, case, acting.now)
             acting.note(change="case-closed", target=case)
             return closed
@@ -158,11 +156,9 @@ class GroundOperations:
                 "An exigency isn't filed: it is stated with the search that can't wait.",
                 remedy="Send the signed header x-custodes-exigency with the reason.",
             )
-        mine = self._guard.organisation_of(caller)
-        owner = organisation or mine
-        self._must_exist(owner)
+        owner = self._owner(caller, organisation)
         uids = frozenset(self._collections.get(name).uid for name in collections)
-        with self._guard.acting(caller, Action.FILE_AUTHORITY, own=owner == mine) as acting:
+        with self._guard.acting(caller, Action.FILE_AUTHORITY, of=owner) as acting:
             made = self._grounds.file(
                 acting.connection,
                 Authority(
@@ -181,11 +177,7 @@ class GroundOperations:
                     satisfies=satisfies,
                 ),
             )
-            acting.note(change="authority-filed", target=made.id, authority_kind=str(kind), in_organisation=owner)
-            acting.openings.append(commit("issuer", made.issuer.encode()))
-            acting.note(document=document_hash, purposes=sorted(map(str, made.purposes)))
-            acting.note(collections=sorted(uids), not_before=not_before.isoformat(), not_after=not_after.isoformat())
-            acting.note(subjects=len(made.subjects), satisfies=satisfies)
+            _tell_filed(acting, made)
             return made
 
     def authorities(self) -> tuple[Authority, ...]:
@@ -216,8 +208,7 @@ class GroundOperations:
         if not 1 <= days <= _MAX_DAYS:
             raise Invalid(f"A consent lasts 1 to {_MAX_DAYS} days.")
         target = self._collections.get(collection)
-        mine = self._guard.organisation_of(caller)
-        with self._guard.acting(caller, Action.FILE_CONSENT, own=target.owner == mine) as acting:
+        with self._guard.acting(caller, Action.FILE_CONSENT, of=target.owner) as acting:
             made = self._grounds.consent(
                 acting.connection,
                 Consent(
@@ -247,9 +238,7 @@ class GroundOperations:
         """
         with self._db.read() as c:
             owner = self._grounds.find_consent(c, consent).organisation
-        with self._guard.acting(
-            caller, Action.FILE_CONSENT, own=owner == self._guard.organisation_of(caller)
-        ) as acting:
+        with self._guard.acting(caller, Action.FILE_CONSENT, of=owner) as acting:
             gone = self._grounds.withdraw(acting.connection, consent, acting.now)
             acting.note(change="consent-withdrawn", target=consent)
             return gone
@@ -273,10 +262,8 @@ class GroundOperations:
             raise NotFound(f"There is no duty {duty}.", remedy="custodes rules duties lists all.")
         if not 1 <= days <= _MAX_DAYS:
             raise Invalid(f"An attestation is for 1 to {_MAX_DAYS} days.")
-        mine = self._guard.organisation_of(caller)
-        owner = organisation or mine
-        self._must_exist(owner)
-        with self._guard.acting(caller, Action.ATTEST_DUTY, own=owner == mine) as acting:
+        owner = self._owner(caller, organisation)
+        with self._guard.acting(caller, Action.ATTEST_DUTY, of=owner) as acting:
             until = acting.now + timedelta(days=days)
             self._grounds.attest(acting.connection, owner, duty, caller.principal, acting.now, until)
             acting.note(change="duty-attested", target=duty, in_organisation=owner, until=until.isoformat())
@@ -287,9 +274,9 @@ class GroundOperations:
         Raises:
             NotFound: if there is no such organisation.
         """
-        self._must_exist(organisation)
         with self._db.read() as c:
             state = self._registry.state(c)
+            _must_exist(state, organisation)
             known = {d: (by, until) for o, d, by, _, until in self._grounds.attestations(c) if o == organisation}
         return tuple(
             Attested(d.id, book.id, d.citation, d.text, d.who, *known.get(d.id, (None, None)))
@@ -332,7 +319,35 @@ class GroundOperations:
                 told = self._watch.open_kept(c, result)
             return KeptResults(found, found.kept_at + EXIGENCY_LASTS, filed, told)
 
-    def _must_exist(self, organisation: str) -> None:
+    def _owner(self, caller: Caller, organisation: str | None) -> str:
+        """Return the organisation that is named, or the caller's own.
+
+        Raises:
+            NotFound: if there is none of this id.
+        """
+        owner = organisation or self._guard.organisation_of(caller)
         with self._db.read() as c:
-            if organisation not in self._registry.state(c).organisations:
-                raise NotFound(f"There is no organisation {organisation}.", remedy="custodes org list shows all.")
+            _must_exist(self._registry.state(c), owner)
+        return owner
+
+
+def _must_exist(state: State, organisation: str) -> None:
+    if organisation not in state.organisations:
+        raise NotFound(f"There is no organisation {organisation}.", remedy="custodes org list shows all.")
+
+
+def _tell_filed(acting: Acting, made: Authority) -> None:
+    acting.openings.append(commit("issuer", made.issuer.encode()))
+    acting.note(
+        change="authority-filed",
+        target=made.id,
+        authority_kind=str(made.kind),
+        in_organisation=made.organisation,
+        document=made.document_hash,
+        purposes=sorted(map(str, made.purposes)),
+        collections=sorted(made.collections),
+        not_before=made.not_before.isoformat(),
+        not_after=made.not_after.isoformat(),
+        subjects=len(made.subjects),
+        satisfies=made.satisfies,
+    )

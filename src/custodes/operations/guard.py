@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from datetime import datetime
 
@@ -43,6 +43,7 @@ from custodes.governance.grounds import Grounds
 from custodes.governance.request import SEARCHES, Tracking
 from custodes.ledger import Log, Opening
 from custodes.operations.entries import Acting, Part, body_of
+from custodes.operations.scores import MATCH_THRESHOLD
 
 __all__ = ["Guard", "Using", "held"]
 
@@ -179,7 +180,7 @@ class Guard:
         try:
             with self._db.transaction() as c:
                 yield c
-        except BaseException:
+        except BaseException:  # whatever it is, nothing was committed, so that nothing was written
             self._written.indexes, self._written.alarms = (), ()
             raise
         for kind, alarm in self._written.take_alarms():
@@ -255,9 +256,20 @@ class Guard:
         except Refused as refused:
             self._refuse(caller, ask, refused)
             raise
-        except Exception as error:
+        except Exception as error:  # whatever it is, a permit that came to nothing is on record
             self._fail(caller, ask, permit, error)
             raise
+
+    def searching(
+        self,
+        caller: Caller,
+        action: Action,
+        collection: Collection,
+        threshold: float | None,
+        subjects: Callable[[], Sequence[str]],
+    ) -> AbstractContextManager[Using]:
+        """Authorise a search of a collection as :meth:`using` does, with the default threshold of searches."""
+        return self.using(caller, action, collection, threshold=threshold, default=MATCH_THRESHOLD, subjects=subjects)
 
     def is_counted(self, using: Using) -> bool:
         """Tell whether a use counts against a cap."""
@@ -349,7 +361,7 @@ class Guard:
         caller: Caller,
         action: Action,
         *,
-        own: bool = True,
+        of: str | None = None,
         reason: bool = False,
         proposer: str | None = None,
         appoints: Role | None = None,
@@ -360,7 +372,7 @@ class Guard:
         Args:
             caller: who acts.
             action: what.
-            own: whether it concerns the caller's own organisation alone.
+            of: the organisation that it concerns; the caller's own unless named, ``ALL`` for more than one.
             reason: whether a reason is given.
             proposer: the person whose proposal is approved.
             appoints, dismisses: the role that somebody is given or loses, if it is one that the rules guard.
@@ -378,7 +390,7 @@ class Guard:
                     caller,
                     action,
                     now,
-                    own=own,
+                    of=of,
                     reason=reason,
                     proposer=proposer,
                     appoints=appoints,
@@ -394,7 +406,7 @@ class Guard:
         except Refused as refused:
             self._refuse(caller, Ask(action), refused, kind="act")
             raise
-        except Exception as error:
+        except Exception as error:  # likewise
             if permit is not None:
                 self._fail(caller, Ask(action), permit, error, kind="act")
             raise

@@ -105,12 +105,7 @@ class Identity:
             NotFound: if there is no such person.
             Invalid: if the label is too long or unprintable, or another value can't be meant.
         """
-        if len(label) > _MAX_LABEL or not label.isprintable():
-            raise Invalid(f"A label has at most {_MAX_LABEL} printable characters.")
-        if days is not None and not 1 <= days <= _MAX_DAYS:
-            raise Invalid(f"A key is valid for 1 to {_MAX_DAYS} days.")
-        if provenance is not None and provenance not in set(Provenance):
-            raise Invalid(f"Images come from one of {', '.join(Provenance)}.")
+        _check(label, days, provenance)
         with self._db.read() as c:
             state = self._registry.state(c)
             holder = state.principals.get(principal)
@@ -120,8 +115,7 @@ class Identity:
             owners += [self._registry.authority(c, state, authority).organisation] if authority is not None else []
         if any(owner != holder.organisation for owner in owners):
             raise Invalid("A key names cases and authorities of its holder's own organisation.")
-        own = holder.organisation == self._guard.organisation_of(caller)
-        with self._guard.acting(caller, _managing(caller, principal), own=own) as acting:
+        with self._guard.acting(caller, _managing(caller, principal), of=holder.organisation) as acting:
             if Role.OVERSIGHT in holder.roles and caller.principal != principal and self._has_key(principal):
                 raise _of_overseer()
             if caller.principal == principal and not self._may_have(acting, principal, purpose):
@@ -167,9 +161,8 @@ class Identity:
             Unavailable: if that can't be read or written.
         """
         holder = self._holder_of(access_key_id)
-        own = holder is not None and holder.organisation == self._guard.organisation_of(caller)
-        with self._guard.acting(caller, _managing(caller, holder.id if holder else ""), own=own) as acting:
-            if holder is not None and Role.OVERSIGHT in holder.roles and caller.principal != holder.id:
+        with self._guard.acting(caller, _managing(caller, holder.id), of=holder.organisation) as acting:
+            if Role.OVERSIGHT in holder.roles and caller.principal != holder.id:
                 raise _of_overseer()
             key = self._keys.revoke(access_key_id)
             acting.note(change="key-revoked", target=access_key_id, principal=key.principal)
@@ -179,7 +172,7 @@ class Identity:
             self._store(stored, new=False)
         return key
 
-    def _holder_of(self, access_key_id: str) -> Principal | None:
+    def _holder_of(self, access_key_id: str) -> Principal:
         """Return whose an access key is.
 
         Raises:
@@ -189,7 +182,7 @@ class Identity:
         if key is None:
             raise NotFound(f"There is no access key {access_key_id}.", remedy="custodes keys list shows all.")
         with self._db.read() as c:
-            return self._registry.state(c).principals.get(key.principal)
+            return self._registry.state(c).principals[key.principal]
 
     def first_key(self, region: str) -> AccessKey:
         """Return the key that the first start makes, and its secret, from the credentials file in the data folder.
@@ -244,9 +237,7 @@ class Identity:
         stored = _parser()
         stored[_PROFILE] = {_ID: key.access_key_id, _SECRET: key.secret or "", "region": region}
         try:
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                stored.write(file)
+            _write_new(path, stored)
         except OSError as e:
             raise Unavailable(f"The credentials file can't be written: {e.strerror}.") from e
 
@@ -254,10 +245,8 @@ class Identity:
         """Write the credentials file in one step; False if it should be ``new`` and isn't."""
         draft = self._credentials.with_name(f".{self._credentials.name}.{secrets.token_hex(8)}")
         try:
-            descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             try:
-                with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                    stored.write(file)
+                _write_new(draft, stored)
                 if new:
                     os.link(draft, self._credentials)
                 else:
@@ -286,6 +275,20 @@ class Identity:
         self._replays.check(signature, request)
 
 
+def _check(label: str, days: int | None, provenance: str | None) -> None:
+    """Refuse what a key can't be made with.
+
+    Raises:
+        Invalid: if a value is too long, out of range or none that there is.
+    """
+    if len(label) > _MAX_LABEL or not label.isprintable():
+        raise Invalid(f"A label has at most {_MAX_LABEL} printable characters.")
+    if days is not None and not 1 <= days <= _MAX_DAYS:
+        raise Invalid(f"A key is valid for 1 to {_MAX_DAYS} days.")
+    if provenance is not None and provenance not in set(Provenance):
+        raise Invalid(f"Images come from one of {', '.join(Provenance)}.")
+
+
 def _managing(caller: Caller, principal: str) -> Action:
     return Action.MANAGE_OWN_KEYS if caller.principal == principal else Action.MANAGE_KEYS
 
@@ -296,6 +299,13 @@ def _of_overseer() -> Denied:
         remedy="If one is lost, two overseers give a new one: custodes easings propose new-key-for-overseer.",
         code="base.overseers-own-keys",
     )
+
+
+def _write_new(path: Path, stored: configparser.ConfigParser) -> None:
+    """Write a file that isn't there yet, for its owner alone."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        stored.write(file)
 
 
 def _parser() -> configparser.ConfigParser:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from custodes.errors import Denied, Invalid, NotFound
-from custodes.governance import EXIGENCY_LASTS, Action, Caller, Grounds
+from custodes.governance import ALL, EXIGENCY_LASTS, Action, Caller, Grounds
 from custodes.ledger import Disclosed as Disclosed
 from custodes.ledger import Log, Published, VerifierKey, parse
 from custodes.ledger import Verified as Verified
@@ -106,8 +106,7 @@ class LedgerOperations:
             NotFound: if there is no such entry, or commitment in it.
         """
         entry = self.entry(index)
-        own = entry.get("organisation") == self._guard.organisation_of(caller)
-        with self._guard.acting(caller, Action.DISCLOSE, own=own) as acting:
+        with self._guard.acting(caller, Action.DISCLOSE, of=entry.get("organisation", ALL)) as acting:
             self._refuse_sealed(acting, entry)
             told = self._log.disclose(index, names)
             acting.note(change="disclosed", target=str(index), opened=[o.name for o in told.openings])
@@ -136,7 +135,7 @@ class LedgerOperations:
             Invalid: if the key can't be one.
             Conflict: if its name is registered with another key.
         """
-        with self._guard.acting(caller, Action.MANAGE_ORGANISATIONS, own=False) as acting:
+        with self._guard.acting(caller, Action.MANAGE_ORGANISATIONS, of=ALL) as acting:
             made = self._log.add_witness(vkey)
             acting.note(change="witness-added", target=made.name, vkey=vkey)
             return made

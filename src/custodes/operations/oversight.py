@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from custodes.db import Database
 from custodes.errors import Conflict, Denied, Invalid, NotFound
 from custodes.governance import (
+    ALL,
     Action,
     Alarm,
     Caller,
@@ -321,9 +322,8 @@ class OversightOperations:
         """
         told = one_line(finding, "A finding")
         with self._db.read() as c:
-            about = next((a.organisation for a in self._watch.alarms(c) if a.id == alarm), None)
-        own = about == self._guard.organisation_of(caller)
-        with self._guard.acting(caller, Action.ANSWER_ALARM, own=own) as acting:
+            about = next((a.organisation for a in self._watch.alarms(c) if a.id == alarm), ALL)
+        with self._guard.acting(caller, Action.ANSWER_ALARM, of=about) as acting:
             self._watch.answer(acting.connection, alarm, caller.principal, acting.now)
             acting.note(change="alarm-answered", target=alarm, finding=told)
 

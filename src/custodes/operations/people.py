@@ -9,6 +9,7 @@ from datetime import datetime
 from custodes.db import Database
 from custodes.errors import Conflict, Denied, NotFound
 from custodes.governance import (
+    ALL,
     Action,
     Caller,
     Keys,
@@ -48,7 +49,7 @@ class PeopleOperations:
             Denied: if a rule forbids it.
             Invalid: if name or jurisdiction have no valid form.
         """
-        with self._guard.acting(caller, Action.MANAGE_ORGANISATIONS, own=False) as acting:
+        with self._guard.acting(caller, Action.MANAGE_ORGANISATIONS, of=ALL) as acting:
             made = self._people.add_organisation(acting.connection, name, org_class, jurisdiction, acting.now)
             acting.note(change="organisation-added", target=made.id, org_class=str(org_class))
             acting.note(jurisdiction=made.jurisdiction)
@@ -66,7 +67,7 @@ class PeopleOperations:
             NotFound: if there is none of this id.
         """
         members = [p for p in self._state().principals.values() if p.organisation == organisation]
-        guarded = self._guard.acting(caller, Action.MANAGE_ORGANISATIONS, own=False, dismisses=_overseer(*members))
+        guarded = self._guard.acting(caller, Action.MANAGE_ORGANISATIONS, of=ALL, dismisses=_overseer(*members))
         with guarded as acting:
             at = acting.now if suspended else None
             self._people.suspend_organisation(acting.connection, organisation, at)
@@ -92,11 +93,10 @@ class PeopleOperations:
             Invalid: if a value can't be meant.
         """
         granted = frozenset(roles)
-        own = organisation == self._guard.organisation_of(caller)
         guarded = self._guard.acting(
             caller,
             Action.MANAGE_PEOPLE,
-            own=own and Role.OPERATOR not in granted,
+            of=ALL if Role.OPERATOR in granted else organisation,
             appoints=Role.OVERSIGHT if Role.OVERSIGHT in granted else None,
         )
         with guarded as acting:
@@ -130,11 +130,10 @@ class PeopleOperations:
             Invalid: if no role would be left.
         """
         found, granted = self.principal(principal), frozenset(roles)
-        own = found.organisation == self._guard.organisation_of(caller) and Role.OPERATOR not in granted
         guarded = self._guard.acting(
             caller,
             Action.MANAGE_PEOPLE,
-            own=own,
+            of=ALL if Role.OPERATOR in granted else found.organisation,
             appoints=Role.OVERSIGHT if Role.OVERSIGHT in granted - found.roles else None,
             dismisses=Role.OVERSIGHT if Role.OVERSIGHT in found.roles - granted else None,
         )
@@ -154,8 +153,7 @@ class PeopleOperations:
             NotFound: if there is none of this id.
         """
         found = self.principal(principal)
-        own = found.organisation == self._guard.organisation_of(caller)
-        guarded = self._guard.acting(caller, Action.MANAGE_PEOPLE, own=own, dismisses=_overseer(found))
+        guarded = self._guard.acting(caller, Action.MANAGE_PEOPLE, of=found.organisation, dismisses=_overseer(found))
         with guarded as acting:
             self._unchanged(acting, found)
             self._people.suspend(acting.connection, principal, acting.now if suspended else None)
@@ -169,8 +167,8 @@ class PeopleOperations:
             NotFound: if there is none of this id.
             Invalid: if it ends before it begins.
         """
-        own = self.principal(principal).organisation == self._guard.organisation_of(caller)
-        with self._guard.acting(caller, Action.MANAGE_PEOPLE, own=own) as acting:
+        found = self.principal(principal)
+        with self._guard.acting(caller, Action.MANAGE_PEOPLE, of=found.organisation) as acting:
             self._people.train(acting.connection, principal, Training(course, since, until))
             acting.note(change="training-recorded", target=principal, until=until.isoformat())
 

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -28,7 +28,7 @@ from custodes.operations.entries import CANDIDATES_TOLD, Part
 from custodes.operations.guard import Guard, Using
 from custodes.operations.images import Images, ImageSource, ReadOnce
 from custodes.operations.owners import owner_of
-from custodes.operations.scores import ASSOCIATE_THRESHOLD, MATCH_THRESHOLD, least_cosine, score
+from custodes.operations.scores import ASSOCIATE_THRESHOLD, least_cosine, score
 
 __all__ = ["Associated", "Disassociation", "ImageSubjectSearch", "SubjectOperations", "SubjectSearch"]
 
@@ -208,7 +208,9 @@ class SubjectOperations:
             Denied: if a rule forbids it.
         """
         word = f"reference:{reference_id}"
-        with self._searching(caller, name, threshold, lambda: (word,)) as (collection, using):
+        collection = self._collections.get(name)
+        guarded = self._guard.searching(caller, Action.SEARCH_SUBJECTS, collection, threshold, lambda: (word,))
+        with guarded as using:
             probe = self._references.template(name, reference_id)
             ranked = self._search(collection, probe, limit, using.threshold)
             owner = owner_of(reference_id)
@@ -227,7 +229,9 @@ class SubjectOperations:
             Denied: if a rule forbids it.
         """
         word = f"subject:{subject_id}"
-        with self._searching(caller, name, threshold, lambda: (word,)) as (collection, using):
+        collection = self._collections.get(name)
+        guarded = self._guard.searching(caller, Action.SEARCH_SUBJECTS, collection, threshold, lambda: (word,))
+        with guarded as using:
             probe = self._subjects.template(name, subject_id)
             found = self._search(collection, probe, limit + 1, using.threshold) if probe is not None else ()
             ranked = tuple(c for c in found if c.subject.subject_id != subject_id)[:limit]
@@ -254,8 +258,9 @@ class SubjectOperations:
             Denied: if a rule forbids it.
             Invalid: if the image can't be read.
         """
-        data = ReadOnce(self._images, source)
-        with self._searching(caller, name, threshold, lambda: (data.word,)) as (collection, using):
+        collection, data = self._collections.get(name), ReadOnce(self._images, source)
+        guarded = self._guard.searching(caller, Action.SEARCH_SUBJECTS, collection, threshold, lambda: (data.word,))
+        with guarded as using:
             engine = self._engines.of(collection.pack)
             image = engine.decode(data.content)
             faces = engine.detect(image, max_faces=self._limits.faces)
@@ -270,23 +275,6 @@ class SubjectOperations:
             using.part.commit("probe", digest)
             self._tell_found(using.part, collection, f"image:{digest.decode()}", found)
             return ImageSubjectSearch(image.size, probe, unsearched, collection.pack_version, found)
-
-    @contextmanager
-    def _searching(
-        self, caller: Caller, name: str, threshold: float | None, subjects: Callable[[], Sequence[str]]
-    ) -> Iterator[tuple[Collection, Using]]:
-        """Authorise a search for subjects."""
-        collection = self._collections.get(name)
-        guarded = self._guard.using(
-            caller,
-            Action.SEARCH_SUBJECTS,
-            collection,
-            threshold=threshold,
-            default=MATCH_THRESHOLD,
-            subjects=subjects,
-        )
-        with guarded as using:
-            yield collection, using
 
     def _members(self, name: str, subject_id: str) -> Sequence[bytes]:
         page, _ = self._references.list(name, after=0, limit=self._limits.subject_faces, subject_id=subject_id)
