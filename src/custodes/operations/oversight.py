@@ -88,7 +88,7 @@ class OversightOperations:
             acting.note(change="moratorium-declared", target=moratorium.id, moratorium=moratorium_to_json(moratorium))
 
     def extend(self, caller: Caller, moratorium: str, ends: datetime | None) -> Moratorium:
-        """Let a moratorium end later than it would, or with None not until further notice.
+        """Let a moratorium end later than it would, or with None only upon further notice.
 
         Raises:
             Denied: if a rule forbids it.
