@@ -259,7 +259,7 @@ LISTS = {
     ("stop", "list"): ("id", "scope", "reason"),
     ("easings", "list"): ("id", "kind", "proposed_by", "approved_by"),
     ("alarms", "list"): ("id", "kind", "detail"),
-    ("cases", "list"): ("id", "kind", "opened_at", "closed_at"),
+    ("cases", "list"): ("id", "kind", "opened_at", "paused_at", "closed_at"),
     ("authority", "list"): ("id", "kind", "issuer", "not_after", "waits"),
     ("consent", "list"): ("id", "kind", "label", "not_after"),
     ("results", "list"): ("id", "authority", "seals_at"),
@@ -313,6 +313,9 @@ FAILURES: dict[str, tuple[tuple[str, ...], str, str]] = {
     "a case of no kind of case": (("cases", "open", "photo-library"), "Invalid", "no cases"),
     "a case of no organisation": (("cases", "open", "missing-person", "--org", "org-0"), "NotFound", "org-0"),
     "a case that isn't there": (("cases", "close", _NONE), "NotFound", _NONE),
+    "one to pause that isn't there": (("cases", "pause", _NONE), "NotFound", _NONE),
+    "one to resume that isn't there either": (("cases", "resume", _NONE), "NotFound", _NONE),
+    "a case that the organisation can't have": (("cases", "open", "missing-person"), "Refused", "base.case-of-class"),
     "an authority for no collection": (
         (*_FILE, "--collection", "nope", *_VALID, "--sha256", DOCUMENT),
         "NotFound",
@@ -610,6 +613,24 @@ def test_a_credentials_file_proves_somebody(house: House) -> None:
     assert opened["request"]["principal"] == house.ids["rescuer"]
     assert house.say("cases", "close", made["id"], by="rescuer") == f"{made['id']} is closed.\n"
     assert house.refuse("cases", "close", made["id"], by="rescuer")["error"] == "Conflict"
+
+
+def test_a_case_rests_and_is_taken_up_again(house: House) -> None:
+    """Its administrator pauses and resumes it; the list tells since when it rests, and what can't be is refused."""
+    case = house.tell("cases", "open", "missing-person", by="rescuer")["id"]
+    paused = house.tell("cases", "pause", case, by="rescuer")
+    [row] = [r for r in house.tell("cases", "list") if r["id"] == case]
+    assert (paused["id"], paused["status"]) == (case, "suspended")
+    assert row["paused_at"] is not None
+    assert house.refuse("cases", "pause", case, by="rescuer")["error"] == "Conflict"
+    resumed = house.tell("cases", "resume", case, by="rescuer")
+    assert (resumed["id"], resumed["status"]) == (case, "open")
+    assert house.refuse("cases", "resume", case, by="rescuer")["error"] == "Conflict"
+    assert house.say("cases", "pause", case, by="rescuer") == f"{case} is suspended.\n"
+    assert house.say("cases", "resume", case, by="rescuer") == f"{case} is open again.\n"
+    assert "base.administer-own" in house.refuse("cases", "pause", case, by="chief")["message"]
+    refused = house.refuse("cases", "open", "criminal-investigation", by="chief")
+    assert f"moratorium.{MORATORIUM}.cases" in refused["message"]
 
 
 def test_each_does_what_the_role_allows(house: House) -> None:

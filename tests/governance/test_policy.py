@@ -15,7 +15,9 @@ from custodes.governance import policy
 from custodes.governance.moratorium import Exemption, Moratorium
 from custodes.governance.policy import ENGINE_ERROR, Decision, Rule, RuleSet, cedar_of
 from custodes.governance.request import (
+    Act,
     Action,
+    CaseFacts,
     OrganisationFacts,
     OrgClass,
     Percent,
@@ -151,7 +153,94 @@ def test_a_moratorium_reads_like_a_rule() -> None:
         '  ["missing-person"].contains(context.purpose) &&\n'
         "  context has case && context.case.own && context.case.open && context.case.kind == context.purpose\n"
         "};\n"
+        '@id("moratorium.test.cases")\n'
+        '@citation("A \\"quoted\\" source with a \\\\ in it")\n'
+        '@explain("Nobody searches. Meanwhile no case is opened for what is forbidden.")\n'
+        '@remedy("Wait.")\n'
+        'forbid (principal, action in [Action::"OpenCase"], resource)\n'
+        "when {\n"
+        "  context has case_kind && context has target_org &&\n"
+        '  ["general"].contains(context.target_org.class) &&\n'
+        '  (context.target_org.jurisdiction == "DE" || context.target_org.jurisdiction like "DE-*" || '
+        'context.target_org.country == "DE" || context.target_org.jurisdiction == "US-WA") &&\n'
+        '  context.now >= datetime("2026-01-15T12:00:00.000Z")\n'
+        "}\n"
+        "unless {\n"
+        '  context.target_org.class == "victim-rescue" &&\n'
+        '  ["missing-person"].contains(context.case_kind)\n'
+        "};\n"
     )
+
+
+POLICE = OrganisationFacts(OrgClass.LAW_ENFORCEMENT, "US-WA", "US")
+OPENING = Request(
+    "olga",
+    Action.OPEN_CASE,
+    Act(
+        NOW,
+        OrganisationFacts(OrgClass.GENERAL),
+        "photo-library",
+        "olga",
+        roles=frozenset({"operator"}),
+        own=False,
+        case_kind="criminal-investigation",
+        target_org=POLICE,
+    ),
+)
+BAN = replace(MORATORIUM, classes=frozenset({OrgClass.LAW_ENFORCEMENT}))
+
+
+def _opening(**facts: object) -> Request:
+    return replace(OPENING, facts=replace(OPENING.facts, **facts))
+
+
+@pytest.mark.parametrize(
+    ("moratorium", "request_", "bound"),
+    [
+        (BAN, OPENING, True),
+        (BAN, _opening(target_org=OrganisationFacts(OrgClass.VICTIM_RESCUE), case_kind="missing-person"), False),
+        (BAN, _opening(org=POLICE, own=True, roles=frozenset({"admin"})), True),
+        (BAN, _opening(now=NOW - timedelta(milliseconds=1)), False),
+        (BAN, _opening(now=NOW + timedelta(days=1)), False),
+        (replace(BAN, purposes=frozenset({Purpose.MISSING_PERSON})), OPENING, False),
+        (replace(BAN, purposes=frozenset({Purpose.CRIMINAL_INVESTIGATION})), OPENING, True),
+        (replace(BAN, jurisdictions=frozenset({"US-OR"})), OPENING, False),
+        (replace(BAN, jurisdictions=frozenset({"US"})), OPENING, True),
+        (replace(BAN, actions=frozenset({"Search"})), OPENING, True),
+        (replace(BAN, actions=frozenset({"SearchReferences"})), OPENING, True),
+        (replace(BAN, actions=frozenset({"Compare", "Store", "Detect"})), OPENING, False),
+        (
+            replace(BAN, exempt=(Exemption(OrgClass.LAW_ENFORCEMENT, frozenset({Purpose.CRIMINAL_INVESTIGATION})),)),
+            OPENING,
+            False,
+        ),
+        (
+            replace(BAN, exempt=(Exemption(OrgClass.LAW_ENFORCEMENT, frozenset({Purpose.MISSING_PERSON})),)),
+            OPENING,
+            True,
+        ),
+        (BAN, replace(_opening(case_kind=None, target_org=None), action=Action.MANAGE_CASES), False),
+    ],
+)
+def test_no_case_is_opened_for_what_a_moratorium_forbids(
+    base: Rulebook, moratorium: Moratorium, request_: Request, bound: bool
+) -> None:
+    """One that binds searches refuses cases of the kinds, organisations and time that it binds, and no others."""
+    decision = RuleSet.compile([base], [moratorium]).judge(request_)
+    assert {rule.id for rule in decision.rules} == ({"moratorium.test.cases"} if bound else set())
+    assert decision.allowed != bound
+
+
+def test_a_moratorium_may_say_as_much_as_before(base: Rulebook) -> None:
+    """The longest explanation that a moratorium may have still loads with what is added to it for cases."""
+    rules = RuleSet.compile([base], [replace(MORATORIUM, explain="x" * 1000)])
+    assert {"moratorium.test", "moratorium.test.cases"} <= {rule.id for rule in rules.rules}
+
+
+def test_a_moratorium_that_takes_the_name_of_anothers_rule_does_not_load(base: Rulebook) -> None:
+    """One that is called like the rule for cases of another is refused, and isn't taken for it."""
+    with pytest.raises(Invalid, match=r"Two rules are called moratorium\.test\.cases"):
+        RuleSet.compile([base], [MORATORIUM, replace(MORATORIUM, id="test.cases")])
 
 
 @pytest.mark.parametrize(
@@ -231,6 +320,26 @@ def test_the_hash_changes_with_any_change(base: Rulebook) -> None:
     hashes.append(RuleSet(schema_text() + "\n// seen", [("base", base.text)]).hash)
     assert len(set(hashes)) == len(hashes)
     assert all(len(h) == 64 for h in hashes)
+
+
+LATER = (",\n  review?: Review", ", paused?: Bool", ",\n  case_kind?: String,\n  target_org?: Organisation")
+"""Facts that came after the first installations."""
+
+
+def test_a_set_from_before_a_fact_came_decides_what_was_asked_then() -> None:
+    """A kept set keeps its schema: requests of its time are decided again, and later ones aren't taken for them."""
+    schema = schema_text()
+    for fact in LATER:
+        assert schema.count(fact) == 1
+        schema = schema.replace(fact, "")
+    permit = _rule("permit (principal, action, resource);", "base.permit")
+    closed = _rule("forbid (principal, action, resource) when { context has case && !context.case.open };", "base.case")
+    old = RuleSet.from_text(RuleSet(schema, [("base", permit + closed)]).text())
+    assert old.judge(_with(case=CaseFacts("missing-person", open=True, own=True))).allowed
+    denied = old.judge(_with(case=CaseFacts("missing-person", open=False, own=True)))
+    assert [rule.id for rule in denied.rules] == ["base.case"]
+    assert old.judge(replace(_opening(case_kind=None, target_org=None), action=Action.MANAGE_CASES)).allowed
+    assert _denied_by_engine(old.judge(_with(case=CaseFacts("x", open=True, own=True, paused=True))), "paused")
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", "3", '{"schema": "", "rulebooks": [["base"]]}', "null"])

@@ -24,6 +24,7 @@ from custodes.governance.request import (
     Percent,
     Request,
     ResultFacts,
+    ReviewFacts,
     Target,
     Tracking,
     Use,
@@ -57,7 +58,7 @@ _USE = st.builds(
     stopped=st.booleans(),
     attested=_SET,
     key_expires=_maybe(_TIME),
-    case=_maybe(st.builds(CaseFacts, _TEXT, st.booleans(), st.booleans())),
+    case=_maybe(st.builds(CaseFacts, _TEXT, st.booleans(), st.booleans(), _maybe(st.booleans()))),
     authority=_maybe(st.builds(AuthorityFacts, _TEXT, st.booleans(), _SET, _SET, st.booleans(), _TIME, _TIME)),
     consent=_maybe(st.builds(ConsentFacts, _TEXT, st.booleans(), _SET, _TIME, _TIME)),
     collection=_maybe(st.builds(Target, _TEXT, st.booleans(), _TEXT, _TEXT, st.booleans(), _maybe(_COUNT))),
@@ -71,6 +72,8 @@ _USE = st.builds(
     today=st.builds(Uses, _COUNT, _COUNT),
     tracking=_maybe(st.builds(Tracking, _COUNT, _COUNT)),
     results=_maybe(st.builds(ResultFacts, st.booleans(), st.booleans(), st.booleans(), _COUNT)),
+    exigency_overdue=_maybe(st.booleans()),
+    review=_maybe(st.builds(ReviewFacts, _COUNT, st.booleans(), st.booleans(), _COUNT)),
 )
 _ACT = st.builds(
     Act,
@@ -87,6 +90,9 @@ _ACT = st.builds(
     overseers=_COUNT,
     appoints=_maybe(_TEXT),
     dismisses=_maybe(_TEXT),
+    police=_maybe(st.booleans()),
+    case_kind=_maybe(_TEXT),
+    target_org=_maybe(_ORG),
 )
 _ACTIONS = {kind: [a for a in Action if (a in module._ACTS) == (kind is Act)] for kind in (Use, Act)}
 REQUESTS = st.builds(Request, _TEXT, st.sampled_from(_ACTIONS[Use]), _USE) | st.builds(
@@ -165,6 +171,11 @@ def _changed(**facts: object) -> dict[str, object]:
         _changed(threshold=100.1),
         _changed(today={"principal": "many"}),
         _changed(case={"kind": "missing-person", "open": True}),
+        _changed(case={"kind": "missing-person", "open": True, "own": True, "paused": "no"}),
+        _changed(review={"round": 2, "same_person": False, "exposed": False}),
+        _changed(review={"round": "2", "same_person": False, "exposed": False, "controls": 3}),
+        _changed(review={"round": 2, "same_person": False, "exposed": 0, "controls": 3}),
+        _changed(target_org={"class": "law-enforcement"}),
         _changed(collection={"id": "a", "own": True, "owner_class": "general", "purpose": "x", "retention_days": "9"}),
     ],
 )
@@ -179,3 +190,28 @@ def test_what_is_a_request_is_read() -> None:
     assert from_json(WRITTEN).facts == Use(
         datetime(2026, 1, 1, tzinfo=UTC), OrganisationFacts(OrgClass.GENERAL), "photo-library"
     )
+
+
+OLD = {
+    "principal": "bob",
+    "action": "SearchReferences",
+    "facts": {
+        "now": "2026-01-01T00:00:00.000Z",
+        "org": {"class": "law-enforcement", "jurisdiction": "US-WA", "country": "US"},
+        "purpose": "missing-person",
+        "case": {"kind": "missing-person", "open": True, "own": True},
+    },
+}
+
+
+def test_facts_that_came_later_are_not_in_what_was_written_before() -> None:
+    """A request without them is written as it always was, so that rules of its time decide it again."""
+    read = from_json(OLD)
+    assert isinstance(read.facts, Use)
+    assert (read.facts.review, read.facts.case) == (None, CaseFacts("missing-person", open=True, own=True))
+    written = to_json(read)["facts"]
+    assert written["case"] == OLD["facts"]["case"]
+    assert not {"review", "exigency_overdue"} & set(written)
+    act = Act(datetime(2026, 1, 1, tzinfo=UTC), OrganisationFacts(OrgClass.GENERAL), "photo-library", "olga")
+    told = to_json(Request("olga", Action.MANAGE_CASES, act))["facts"]
+    assert not {"case_kind", "target_org", "police"} & set(told)

@@ -16,6 +16,7 @@ import pytest
 
 from custodes.governance.policy import ENGINE_ERROR, RuleSet
 from custodes.governance.request import (
+    Act,
     Action,
     AuthorityFacts,
     CaseFacts,
@@ -157,3 +158,28 @@ def test_both_forms_together_leave_no_gap() -> None:
     turns = [*_dates("until-further-notice"), *_dates("amazon-one-year")[1:]]
     for now in [turn for turn in turns if turn >= point.now] + [datetime(2999, 1, 1, tzinfo=UTC)]:
         assert not rules.decide(_request(replace(point, now=now))).allowed, now
+
+
+KINDS = (Purpose.MISSING_PERSON, Purpose.VICTIM_IDENTIFICATION, Purpose.WELLBEING_CHECK, Purpose.CRIMINAL_INVESTIGATION)
+OPENERS = ((OrgClass.GENERAL, "operator"), (OrgClass.LAW_ENFORCEMENT, "admin"))
+
+
+@pytest.mark.parametrize("form", BEGINS)
+def test_no_case_slips_through_the_moratorium(form: str) -> None:
+    """Whoever opens it, a case is refused exactly if its organisation couldn't search in it."""
+    rules, name = _rules(form), f"moratorium.{form}.cases"
+    seen: Counter[str] = Counter()
+    for org_class, place, kind, (opener, role), now in product(OrgClass, PLACES, KINDS, OPENERS, _dates(form)):
+        target = OrganisationFacts(org_class, *place)
+        org = target if role == "admin" else OrganisationFacts(opener)
+        facts = Act(
+            now, org, "photo-library", "p", frozenset({role}), own=role == "admin", case_kind=kind, target_org=target
+        )
+        decision = rules.judge(Request("someone", Action.OPEN_CASE, facts))
+        bound = _bound(Point(org_class, place, kind, Action.SEARCH_REFERENCES, "right", now), form)
+        named = {rule.id for rule in decision.rules}
+        assert (name in named) == bound, facts
+        assert named <= {name, "base.case-of-class"}, facts
+        assert not (decision.allowed and bound), facts
+        seen["bound" if bound else "permitted" if decision.allowed else "of another class"] += 1
+    assert min(seen.values()) > 100, seen

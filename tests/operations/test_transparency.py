@@ -152,6 +152,25 @@ def test_the_record_is_counted() -> None:
     assert sum(map(int, figures.values())) == made["entries"]
 
 
+def test_casework_is_counted_where_it_belongs() -> None:
+    """Images that come into a case are enrolments, a lead that leaves is an export, a refused review is no review."""
+    made = report(
+        *[use("ImportImages", facts={"provenance": "case-file"}, enrolled=2)] * 5,
+        *[use("ImportImages", "denied", rules=["base.import-in-case"])] * 6,
+        *[use("ExportLead")] * 7,
+        *[use("Review")] * 8,
+        *[use("Review", "denied", rules=["base.review-blind"])] * 9,
+        *[use("OpenCase", kind="act", change="case-opened")] * 10,
+    )
+    assert texts(made, FIGURES, "entries")["enrolments"] == "11"
+    assert texts(made, "enrolments", "done") == {"general/case-file": "5"}
+    assert texts(made, "faces", "faces") == {"enrolled": "10"}
+    assert texts(made, "exports", "entries") == {"lead": "7"}
+    assert texts(made, FIGURES, "entries")["reviews"] == "8"
+    assert texts(made, "refused", "requests") == {"Review": "9"}
+    assert texts(made, "other", "entries") == {"OpenCase": "10"}
+
+
 def test_changes_of_the_rules_are_listed_with_their_entries() -> None:
     """Moratoria, stops, easings, rulebooks and organisations are told one by one, and which rules decided."""
     made = report(

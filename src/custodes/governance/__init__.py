@@ -6,6 +6,7 @@ from __future__ import annotations
 from custodes.governance.authorise import ALL, EXIGENCY_LASTS, Ask, Authoriser, Held, Permit, Refused
 from custodes.governance.grounds import Grounds
 from custodes.governance.keys import Keys
+from custodes.governance.logins import Logins
 from custodes.governance.model import (
     LOCAL,
     OPERATOR,
@@ -39,6 +40,7 @@ from custodes.governance.request import (
     Purpose,
     Request,
     ResultFacts,
+    ReviewFacts,
     Role,
     Use,
 )
@@ -69,6 +71,7 @@ __all__ = [
     "Grounds",
     "Held",
     "Keys",
+    "Logins",
     "OrgClass",
     "Organisation",
     "People",
@@ -82,6 +85,7 @@ __all__ = [
     "Request",
     "Restraints",
     "ResultFacts",
+    "ReviewFacts",
     "Role",
     "State",
     "Stop",

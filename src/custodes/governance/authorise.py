@@ -30,8 +30,10 @@ from custodes.governance.request import (
     OrganisationFacts,
     OrgClass,
     Percent,
+    Purpose,
     Request,
     ResultFacts,
+    ReviewFacts,
     Role,
     Target,
     Tracking,
@@ -73,6 +75,7 @@ class Ask:
         label: external image id of what is enrolled.
         subjects: gives words for who is searched for (``reference:ID``), if an authority names subjects.
         results: facts of kept results.
+        review: how a candidate is judged.
     """
 
     action: Action
@@ -82,6 +85,7 @@ class Ask:
     label: str | None = None
     subjects: Callable[[], Sequence[str]] = tuple
     results: ResultFacts | None = None
+    review: ReviewFacts | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +170,7 @@ class Authoriser:
         proposer: str | None = None,
         appoints: Role | None = None,
         dismisses: Role | None = None,
+        case_kind: Purpose | None = None,
     ) -> Permit:
         """Decide on an act of those who govern; see :class:`~custodes.governance.request.Act` for what is stated.
 
@@ -193,6 +198,8 @@ class Authoriser:
             appoints=None if appoints is None else str(appoints),
             dismisses=None if dismisses is None else str(dismisses),
             police=True if state.is_police(principal.person) else None,
+            case_kind=None if case_kind is None else str(case_kind),
+            target_org=None if case_kind is None else _known_org(state, organisation if of is None else of),
         )
         return self._decided(state, caller, Request(caller.principal, action, facts))
 
@@ -263,6 +270,7 @@ class Authoriser:
             tracking=tracking,
             results=ask.results,
             exigency_overdue=self._overdue(c, caller, organisation, now),
+            review=ask.review,
         )
         if self.is_counted(state, caller, ask.action):
             uses = self._watch.uses(c, caller.principal, organisation, now)
@@ -276,7 +284,8 @@ class Authoriser:
             case = self._registry.case(c, state, caller.case)
         except NotFound:  # it is nobody's, and closed
             return CaseFacts(kind="none", open=False, own=False)
-        return CaseFacts(str(case.kind), case.closed_at is None, case.organisation == organisation)
+        paused = case.closed_at is None and case.paused_at is not None
+        return CaseFacts(str(case.kind), case.is_open, case.organisation == organisation, paused or None)
 
     def _authority(
         self, c: sa.Connection, state: State, caller: Caller, organisation: str, ask: Ask, now: datetime
@@ -359,6 +368,10 @@ def _down(similarity: float) -> Percent:
 def _org(state: State, organisation: str) -> OrganisationFacts:
     found = state.organisations[organisation]
     return OrganisationFacts(found.org_class, found.jurisdiction, found.country)
+
+
+def _known_org(state: State, organisation: str) -> OrganisationFacts | None:
+    return _org(state, organisation) if organisation in state.organisations else None
 
 
 def _suspended(state: State, principal: str) -> bool:

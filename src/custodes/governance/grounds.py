@@ -28,18 +28,32 @@ class Grounds:
 
     # --- cases ---
 
+    @staticmethod
+    def check_case_kind(kind: Purpose) -> None:
+        """Check that there are cases for a purpose.
+
+        Raises:
+            Invalid: if there are none.
+        """
+        if kind not in _CASE_KINDS:
+            raise Invalid(f"There are no cases for {kind}; there are for {', '.join(sorted(_CASE_KINDS))}.")
+
     def open_case(self, c: sa.Connection, organisation: str, kind: Purpose, now: datetime) -> Case:
         """Open a case.
 
         Raises:
             Invalid: if there are no cases for this purpose.
         """
-        if kind not in _CASE_KINDS:
-            raise Invalid(f"There are no cases for {kind}; there are for {', '.join(sorted(_CASE_KINDS))}.")
+        self.check_case_kind(kind)
         made = Case(new_id("case"), organisation, kind, now)
         c.execute(
             sa.insert(cases).values(
-                id=made.id, organisation=organisation, kind=str(kind), opened_at=now.timestamp(), closed_at=None
+                id=made.id,
+                organisation=organisation,
+                kind=str(kind),
+                opened_at=now.timestamp(),
+                closed_at=None,
+                paused_at=None,
             )
         )
         rise(c)
@@ -58,6 +72,38 @@ class Grounds:
         c.execute(sa.update(cases).where(cases.c.id == case).values(closed_at=now.timestamp()))
         rise(c)
         return replace(found, closed_at=now)
+
+    def pause_case(self, c: sa.Connection, case: str, now: datetime) -> Case:
+        """Let work on a case rest, because it is suspended or the person is found.
+
+        Raises:
+            NotFound: if there is none of this id.
+            Conflict: if it is closed, or rests already.
+        """
+        found = self.case(c, case)
+        if found.closed_at is None and found.paused_at is not None:
+            raise Conflict(f"The case {case} rests already.", remedy="custodes cases list shows since when.")
+        return self._rest(c, found, now)
+
+    def resume_case(self, c: sa.Connection, case: str) -> Case:
+        """Take up work on a case again that rests.
+
+        Raises:
+            NotFound: if there is none of this id.
+            Conflict: if it is closed, or doesn't rest.
+        """
+        found = self.case(c, case)
+        if found.closed_at is None and found.paused_at is None:
+            raise Conflict(f"The case {case} is open already.")
+        return self._rest(c, found, None)
+
+    @staticmethod
+    def _rest(c: sa.Connection, case: Case, since: datetime | None) -> Case:
+        if case.closed_at is not None:
+            raise Conflict(f"The case {case.id} is closed, for good.", remedy="Open a new one: custodes cases open.")
+        c.execute(sa.update(cases).where(cases.c.id == case.id).values(paused_at=seconds(since)))
+        rise(c)
+        return replace(case, paused_at=since)
 
     def case(self, c: sa.Connection, case: str) -> Case:
         """Read a case.
@@ -302,8 +348,8 @@ class Grounds:
 
 
 def _to_case(r: Mapping[Any, Any]) -> Case:
-    closed = None if r["closed_at"] is None else time_of(r["closed_at"])
-    return Case(r["id"], r["organisation"], Purpose(r["kind"]), time_of(r["opened_at"]), closed)
+    closed, paused = (None if r[at] is None else time_of(r[at]) for at in ("closed_at", "paused_at"))
+    return Case(r["id"], r["organisation"], Purpose(r["kind"]), time_of(r["opened_at"]), closed, paused)
 
 
 def _purposes(text: str) -> frozenset[Purpose]:

@@ -171,13 +171,25 @@ class AccessKey:
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A case that an organisation works on; ``kind`` is the purpose that it serves."""
+    """A case that an organisation works on.
+
+    Attributes:
+        kind: the purpose that it serves.
+        closed_at: when it was closed, for good.
+        paused_at: since when work on it rests, because it is suspended or the person is found.
+    """
 
     id: str
     organisation: str
     kind: Purpose
     opened_at: datetime
     closed_at: datetime | None = None
+    paused_at: datetime | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it is worked on: neither closed nor paused."""
+        return self.closed_at is None and self.paused_at is None
 
 
 @dataclass(frozen=True, slots=True)

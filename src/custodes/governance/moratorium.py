@@ -27,6 +27,7 @@ _USES = frozenset(
             Action.SEARCH_SUBJECTS,
             Action.WATCH,
             Action.ENROL,
+            Action.IMPORT_IMAGES,
             Action.ASSOCIATE,
             Action.CREATE_COLLECTION,
             Action.CREATE_SUBJECT,
@@ -34,6 +35,9 @@ _USES = frozenset(
     )
 )
 """What a moratorium may forbid: uses of faces. Deleting, reading and governing it can't."""
+
+_OF_CASES = frozenset({"Recognise", "Search", str(Action.SEARCH_REFERENCES)})
+"""Who may not do one of these has no use for a new case."""
 
 _ID = re.compile(r"[a-z0-9][a-z0-9.-]{0,63}")
 _JURISDICTION = re.compile(r"[A-Z]{2}(-[A-Z0-9]{1,3})?")
@@ -76,6 +80,11 @@ class Moratorium:
     citation: str
     explain: str
     remedy: str
+
+    @property
+    def binds_cases(self) -> bool:
+        """Whether it forbids the searches that cases are for, so that no case is opened that it would keep idle."""
+        return bool(self.actions & _OF_CASES)
 
     def __post_init__(self) -> None:
         if not _ID.fullmatch(self.id):

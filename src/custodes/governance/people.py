@@ -168,11 +168,28 @@ class People:
             )
         )
 
+    def find_person(self, c: sa.Connection, identifier: str) -> str:
+        """Return the id of the human being of an identifier.
+
+        Raises:
+            NotFound: if nobody has it.
+        """
+        known: str | None = c.execute(self._of(self._digest(identifier))).scalar_one_or_none()
+        if known is None:
+            raise NotFound("Nobody has this identifier.")
+        return known
+
+    def _digest(self, identifier: str) -> bytes:
+        plain = " ".join(unicodedata.normalize("NFKC", identifier).casefold().split())
+        return hmac.digest(self._key, plain.encode("utf-8", "surrogatepass"), hashlib.sha256)
+
+    @staticmethod
+    def _of(digest: bytes) -> sa.Select[str]:
+        return sa.select(people.c.id).where(people.c.identifier == digest)
+
     def _person(self, c: sa.Connection, identifier: str) -> str:
-        digest = hmac.digest(
-            self._key, " ".join(unicodedata.normalize("NFKC", identifier).casefold().split()).encode(), hashlib.sha256
-        )
-        known: str | None = c.execute(sa.select(people.c.id).where(people.c.identifier == digest)).scalar_one_or_none()
+        digest = self._digest(identifier)
+        known: str | None = c.execute(self._of(digest)).scalar_one_or_none()
         if known is None:
             known = new_id("person")
             c.execute(sa.insert(people).values(id=known, identifier=digest))

@@ -40,7 +40,8 @@ _PERMIT = f"{BASE}.permit"
 _MORATORIUM = "moratorium"
 _FORMAT = "custodes rule set 1"
 _ANNOTATIONS = frozenset({"id", "citation", "explain", "remedy"})
-_LONGEST = 1000  # characters of an annotation: it becomes part of an error message
+_CASES = "cases"
+_LONGEST = 1100  # characters of an annotation, which becomes part of an error message; a moratorium's has 1,000
 _ON_SERVICE = frozenset({Action.DETECT, Action.COMPARE, Action.LIST_COLLECTIONS})
 _FAULTS = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
 
@@ -317,12 +318,12 @@ def _one_of(values: frozenset[str], fact: str) -> str:
     return f"[{', '.join(_quoted(str(v)) for v in sorted(values))}].contains({fact})"
 
 
-def _within(jurisdiction: str) -> str:
-    here = f"context.org.jurisdiction == {_quoted(jurisdiction)}"
+def _within(jurisdiction: str, org: str) -> str:
+    here = f"{org}.jurisdiction == {_quoted(jurisdiction)}"
     if "-" in jurisdiction:
         return here
-    parts = f"context.org.jurisdiction like {_quoted(jurisdiction + '-*')}"
-    return f"{here} || {parts} || context.org.country == {_quoted(jurisdiction)}"
+    parts = f"{org}.jurisdiction like {_quoted(jurisdiction + '-*')}"
+    return f"{here} || {parts} || {org}.country == {_quoted(jurisdiction)}"
 
 
 def _unless(exemption: Exemption) -> str:
@@ -335,6 +336,15 @@ def _unless(exemption: Exemption) -> str:
     )
 
 
+def _unless_case(exemption: Exemption) -> str:
+    return (
+        "unless {\n"
+        f"  context.target_org.class == {_quoted(str(exemption.org_class))} &&\n"
+        f"  {_one_of(frozenset(exemption.purposes), 'context.case_kind')}\n"
+        "}"
+    )
+
+
 def _instant(value: datetime) -> str:
     """Return a time in Cedar's words. A moratorium's times have a time zone."""
     written = value.astimezone(UTC).isoformat(timespec="milliseconds").removesuffix("+00:00")
@@ -342,26 +352,44 @@ def _instant(value: datetime) -> str:
 
 
 def cedar_of(moratorium: Moratorium) -> str:
-    """Return the policy that a moratorium is: one forbid, with an ``unless`` for each exemption."""
-    conditions = [_one_of(frozenset(moratorium.classes), "context.org.class")]
+    """Return the policies that a moratorium is: a forbid with an ``unless`` for each exemption, and one for cases.
+
+    The second refuses to open a case for which nothing could be searched: whoever it is opened for is bound, not who
+    opens it, and an exemption can't ask for an open case there. It is called like the first with ``.cases`` behind.
+    """
+    texts = [_forbid(moratorium, "", moratorium.explain, moratorium.actions, "context.org", "context.purpose")]
+    texts[0] += "".join("\n" + _unless(exemption) for exemption in moratorium.exempt)
+    if moratorium.binds_cases:
+        told = f"{moratorium.explain} Meanwhile no case is opened for what is forbidden."
+        opening = frozenset({str(Action.OPEN_CASE)})
+        there = "context has case_kind && context has target_org"
+        text = _forbid(moratorium, f".{_CASES}", told, opening, "context.target_org", "context.case_kind", there)
+        texts.append(text + "".join("\n" + _unless_case(exemption) for exemption in moratorium.exempt))
+    return "".join(text + ";\n" for text in texts)
+
+
+def _forbid(
+    moratorium: Moratorium, suffix: str, explain: str, actions: frozenset[str], org: str, purpose: str, *more: str
+) -> str:
+    """Return a forbid of a moratorium's without exemptions; ``org`` and ``purpose`` say which facts it asks."""
+    conditions = [*more, _one_of(frozenset(moratorium.classes), f"{org}.class")]
     if moratorium.jurisdictions:
-        conditions.append("(" + " || ".join(_within(j) for j in sorted(moratorium.jurisdictions)) + ")")
+        conditions.append("(" + " || ".join(_within(j, org) for j in sorted(moratorium.jurisdictions)) + ")")
     if moratorium.purposes:
-        conditions.append(_one_of(frozenset(moratorium.purposes), "context.purpose"))
+        conditions.append(_one_of(frozenset(moratorium.purposes), purpose))
     conditions.append(f"context.now >= {_instant(moratorium.begins)}")
     if moratorium.ends is not None:
         conditions.append(f"context.now < {_instant(moratorium.ends)}")
-    actions = ", ".join(f"Action::{_quoted(a)}" for a in sorted(moratorium.actions))
+    named = ", ".join(f"Action::{_quoted(a)}" for a in sorted(actions))
     lines = [
-        f"@id({_quoted(f'{_MORATORIUM}.{moratorium.id}')})",
+        f"@id({_quoted(f'{_MORATORIUM}.{moratorium.id}{suffix}')})",
         f"@citation({_quoted(moratorium.citation)})",
-        f"@explain({_quoted(moratorium.explain)})",
+        f"@explain({_quoted(explain)})",
         f"@remedy({_quoted(moratorium.remedy)})",
-        f"forbid (principal, action in [{actions}], resource)",
+        f"forbid (principal, action in [{named}], resource)",
         "when {\n  " + " &&\n  ".join(conditions) + "\n}",
-        *(_unless(exemption) for exemption in moratorium.exempt),
     ]
-    return "\n".join(lines) + ";\n"
+    return "\n".join(lines)
 
 
 # --- Requests as Cedar reads them -----------------------------------------------------------------------------------

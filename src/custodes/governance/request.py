@@ -17,6 +17,16 @@ from types import UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from custodes.errors import Invalid
+from custodes.governance.words import (
+    COUNTED,
+    NO_JURISDICTION,
+    SEARCHES,
+    Action,
+    AuthorityKind,
+    OrgClass,
+    Purpose,
+    Role,
+)
 
 __all__ = [
     "COUNTED",
@@ -34,6 +44,7 @@ __all__ = [
     "Purpose",
     "Request",
     "ResultFacts",
+    "ReviewFacts",
     "Role",
     "Target",
     "Tracking",
@@ -42,101 +53,6 @@ __all__ = [
     "from_json",
     "to_json",
 ]
-
-NO_JURISDICTION = "ZZ"
-"""Jurisdiction of an organisation that hasn't said where it is (ISO 3166-1 keeps ZZ for its users)."""
-
-
-class OrgClass(StrEnum):
-    """What kind of organisation uses the service."""
-
-    GENERAL = "general"
-    HOUSEHOLD = "household"
-    VICTIM_RESCUE = "victim-rescue"
-    LAW_ENFORCEMENT = "law-enforcement"
-    OVERSIGHT = "oversight"
-    TESTER = "tester"
-
-
-class Purpose(StrEnum):
-    """What a use is for; an access key is bound to one."""
-
-    PHOTO_LIBRARY = "photo-library"
-    ACCESS_CONTROL = "access-control"
-    IDENTITY_VERIFICATION = "identity-verification"
-    HOME_SECURITY = "home-security"
-    MISSING_PERSON = "missing-person"
-    VICTIM_IDENTIFICATION = "victim-identification"
-    WELLBEING_CHECK = "wellbeing-check"
-    CRIMINAL_INVESTIGATION = "criminal-investigation"
-    TESTING = "testing"
-    OVERSIGHT = "oversight"
-
-
-class Role(StrEnum):
-    """What a person may do in an organisation."""
-
-    USER = "user"  # uses faces
-    ADMIN = "admin"  # people, keys, cases, authorities of the own organisation
-    OVERSIGHT = "oversight"  # moratoria, stops, alarms
-    REVIEWER = "reviewer"  # judges candidates
-    OPERATOR = "operator"  # runs the installation: organisations
-
-
-class AuthorityKind(StrEnum):
-    """On what legal ground a use rests, beyond its purpose."""
-
-    WARRANT = "warrant"
-    COURT_ORDER = "court-order"
-    CONSENT = "consent"
-    EXIGENCY = "exigency"
-
-
-class Action(StrEnum):
-    """What is asked for; the schema groups them (Recognise, Search, Store, Read, Erase, Administer, Oversee, Ease)."""
-
-    DETECT = "Detect"
-    COMPARE = "Compare"
-    SEARCH_REFERENCES = "SearchReferences"
-    SEARCH_SUBJECTS = "SearchSubjects"
-    WATCH = "Watch"
-    ENROL = "Enrol"
-    CREATE_COLLECTION = "CreateCollection"
-    TAG_COLLECTION = "TagCollection"
-    CREATE_SUBJECT = "CreateSubject"
-    ASSOCIATE = "Associate"
-    DISASSOCIATE = "Disassociate"
-    LIST_COLLECTIONS = "ListCollections"
-    DESCRIBE_COLLECTION = "DescribeCollection"
-    LIST_REFERENCES = "ListReferences"
-    LIST_SUBJECTS = "ListSubjects"
-    DELETE_COLLECTION = "DeleteCollection"
-    DELETE_REFERENCES = "DeleteReferences"
-    DELETE_SUBJECT = "DeleteSubject"
-    READ_RESULTS = "ReadResults"
-    EXPORT_REPORT = "ExportReport"
-    MANAGE_ORGANISATIONS = "ManageOrganisations"
-    MANAGE_PEOPLE = "ManagePeople"
-    MANAGE_KEYS = "ManageKeys"
-    MANAGE_OWN_KEYS = "ManageOwnKeys"
-    MANAGE_CASES = "ManageCases"
-    FILE_AUTHORITY = "FileAuthority"
-    FILE_CONSENT = "FileConsent"
-    ATTEST_DUTY = "AttestDuty"
-    DISCLOSE = "Disclose"
-    DECLARE_MORATORIUM = "DeclareMoratorium"
-    STOP_USE = "StopUse"
-    ENABLE_RULEBOOK = "EnableRulebook"
-    ANSWER_ALARM = "AnswerAlarm"
-    PROPOSE_EASING = "ProposeEasing"
-    APPROVE_EASING = "ApproveEasing"
-
-
-SEARCHES = frozenset({Action.SEARCH_REFERENCES, Action.SEARCH_SUBJECTS, Action.WATCH})
-"""One-to-many: what is answered with candidates."""
-
-COUNTED = SEARCHES | {Action.COMPARE, Action.ASSOCIATE}
-"""Whatever tells how alike faces are: what counts against the caps."""
 
 
 class Percent(float):
@@ -154,11 +70,19 @@ class OrganisationFacts:
 
 @dataclass(frozen=True, slots=True)
 class CaseFacts:
-    """The case that a use is for. ``kind`` is the purpose that it serves; ``own``: of the organisation that asks."""
+    """The case that a use is for.
+
+    Attributes:
+        kind: the purpose that it serves.
+        open: whether it is neither closed nor paused.
+        own: whether it is one of the organisation that asks.
+        paused: whether it is suspended or found, and not closed; None for no.
+    """
 
     kind: str
     open: bool
     own: bool
+    paused: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,6 +164,23 @@ class ResultFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class ReviewFacts:
+    """How a person judges a candidate.
+
+    Attributes:
+        round: 1 for whoever judges it first, 2 for the second, 3 for who decides between them.
+        same_person: whether the same human being has judged this candidate before, under whatever name.
+        exposed: whether they have seen its score, or how others judged it.
+        controls: how many known non-mates are mixed into the sitting.
+    """
+
+    round: int
+    same_person: bool
+    exposed: bool
+    controls: int
+
+
+@dataclass(frozen=True, slots=True)
 class Use:
     """One use of faces, or of what is stored of them.
 
@@ -263,6 +204,7 @@ class Use:
         live: whether it runs over live video.
         today, tracking, results: see there.
         exigency_overdue: whether it is an exigent use of an organisation that has filed nothing for an earlier one.
+        review: how a candidate is judged, if one is.
     """
 
     now: datetime
@@ -289,6 +231,7 @@ class Use:
     tracking: Tracking | None = None
     results: ResultFacts | None = None
     exigency_overdue: bool | None = None
+    review: ReviewFacts | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -303,6 +246,8 @@ class Act:
         overseers: how many people hold the oversight role.
         police: whether the actor also belongs to the police, in whatever organisation; None for no.
         appoints, dismisses: the role that ``ManagePeople`` gives or takes, if it does; to suspend its holder takes it.
+        case_kind, target_org: of what kind the case is that is opened, and for which organisation, which may be another
+            than the actor's.
     """
 
     now: datetime
@@ -319,6 +264,8 @@ class Act:
     appoints: str | None = None
     dismisses: str | None = None
     police: bool | None = None
+    case_kind: str | None = None
+    target_org: OrganisationFacts | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,13 +16,16 @@ __all__ = [
     "consents",
     "easings",
     "governance_state",
+    "invitations",
     "kept_results",
+    "logins",
     "moratoria",
     "organisations",
     "people",
     "principals",
     "rule_sets",
     "rulebook_states",
+    "sessions",
     "sightings",
     "stops",
     "trainings",
@@ -99,6 +102,48 @@ access_keys = sa.Table(
     info=ERASED,
 )
 
+logins = sa.Table(
+    "logins",
+    metadata,
+    sa.Column("principal", sa.Text, sa.ForeignKey("principals.id"), primary_key=True),
+    sa.Column("password", sa.Text, nullable=False),
+    sa.Column("purposes", sa.Text, nullable=False),
+    sa.Column("totp", sa.LargeBinary),
+    sa.Column("totp_key", sa.LargeBinary),
+    sa.Column("totp_since", sa.Double),
+    sa.Column("totp_step", _big, nullable=False),
+    sa.Column("failures", sa.Integer, nullable=False),
+    sa.Column("locked_until", sa.Double),
+    sa.Column("created_at", sa.Double, nullable=False),
+    info=ERASED,
+)
+"""How principals prove at the console who they are. ``totp_since``: when their authenticator was confirmed."""
+
+invitations = sa.Table(
+    "invitations",
+    metadata,
+    sa.Column("token", sa.LargeBinary, primary_key=True),
+    sa.Column("principal", sa.Text, sa.ForeignKey("principals.id"), nullable=False, index=True),
+    sa.Column("purposes", sa.Text, nullable=False),
+    sa.Column("made_at", sa.Double, nullable=False),
+    sa.Column("expires_at", sa.Double, nullable=False),
+    sa.Column("used_at", sa.Double),
+)
+"""One-time links by which principals set their password; of a token its SHA-256 alone is kept."""
+
+sessions = sa.Table(
+    "sessions",
+    metadata,
+    sa.Column("token", sa.LargeBinary, primary_key=True),
+    sa.Column("principal", sa.Text, sa.ForeignKey("principals.id"), nullable=False, index=True),
+    sa.Column("purpose", sa.Text, nullable=False),
+    sa.Column("csrf", sa.Text, nullable=False),
+    sa.Column("made_at", sa.Double, nullable=False),
+    sa.Column("seen_at", sa.Double, nullable=False),
+    sa.Column("expires_at", sa.Double, nullable=False),
+)
+"""Who is signed in at the console; of a token its SHA-256 alone is kept."""
+
 cases = sa.Table(
     "cases",
     metadata,
@@ -107,7 +152,9 @@ cases = sa.Table(
     sa.Column("kind", sa.Text, nullable=False),
     sa.Column("opened_at", sa.Double, nullable=False),
     sa.Column("closed_at", sa.Double),
+    sa.Column("paused_at", sa.Double),
 )
+"""Cases. ``paused_at``: since when work rests, because the case is suspended or the person is found."""
 
 authorities = sa.Table(
     "authorities",

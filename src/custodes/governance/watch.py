@@ -153,6 +153,11 @@ class Watch:
         rows = c.execute(sa.select(alarms).order_by(alarms.c.raised_at.desc(), alarms.c.id))
         return tuple(_to_alarm(r) for r in rows)
 
+    def unanswered(self, c: sa.Connection) -> int:
+        """Count the alarms that nobody has looked into."""
+        query = sa.select(sa.func.count()).select_from(alarms).where(alarms.c.answered_at.is_(None))
+        return int(c.execute(query).scalar_one())
+
     def answer(self, c: sa.Connection, alarm: str, by: str, now: datetime) -> None:
         """Note that somebody has looked into an alarm.
 

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -37,6 +37,13 @@ from custodes.operations.guard import Guard
 __all__ = ["Attested", "GroundOperations", "KeptResults"]
 
 _MAX_DAYS = 3650
+
+Then = Callable[[Acting, Case], None]
+"""What else is done, and noted, in the transaction in which a case changes."""
+
+
+def _nothing_more(acting: Acting, case: Case) -> None:
+    """Leave it at the change."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,35 +90,77 @@ class GroundOperations:
 
     # --- cases ---
 
-    def open_case(self, caller: Caller, kind: Purpose, organisation: str | None = None) -> Case:
+    def open_case(
+        self, caller: Caller, kind: Purpose, organisation: str | None = None, *, then: Then = _nothing_more
+    ) -> Case:
         """Open a case of an organisation, the caller's own unless another is named.
 
+        Args:
+            caller: who opens it.
+            kind: the purpose that it serves.
+            organisation: whose it is to be.
+            then: what else is done in the same transaction; what it notes is in the entry.
+
         Raises:
-            Denied: if a rule forbids it.
+            Denied: if a rule forbids it, as when a moratorium binds the organisation.
             Invalid: if there are no cases for this purpose.
+            NotFound: if there is no such organisation.
         """
+        self._grounds.check_case_kind(kind)
         owner = self._owner(caller, organisation)
-        with self._guard.acting(caller, Action.MANAGE_CASES, of=owner) as acting:
+        with self._guard.acting(caller, Action.OPEN_CASE, of=owner, case_kind=kind) as acting:
             made = self._grounds.open_case(acting.connection, owner, kind, acting.now)
             acting.note(change="case-opened", target=made.id, case_kind=str(kind), in_organisation=owner)
             if acting.permit.state.organisations[owner].org_class == OrgClass.LAW_ENFORCEMENT:
                 acting.alarm(AlarmKind.CASE, owner, made.id)  # on which an exemption may rest
+            then(acting, made)
             return made
 
-    def close_case(self, caller: Caller, case: str) -> Case:
-        """Close a case, for good.
+    def close_case(self, caller: Caller, case: str, *, then: Then = _nothing_more) -> Case:
+        """Close a case, for good; ``then`` is done in the same transaction.
 
         Raises:
             Denied: if a rule forbids it.
             NotFound: if there is none of this id.
             Conflict: if it is closed already.
         """
-        with self._db.read() as c:
-            owner = self._grounds.case(c, case).organisation
+        owner = self._case(case).organisation
         with self._guard.acting(caller, Action.MANAGE_CASES, of=owner) as acting:
             closed = self._grounds.close_case(acting.connection, case, acting.now)
             acting.note(change="case-closed", target=case)
+            then(acting, closed)
             return closed
+
+    def pause_case(self, caller: Caller, case: str, *, then: Then = _nothing_more) -> Case:
+        """Let work on a case rest, because it is suspended or the person is found; ``then`` as for opening.
+
+        Raises:
+            Denied: if a rule forbids it.
+            NotFound: if there is none of this id.
+            Conflict: if it is closed, or rests already.
+        """
+        owner = self._case(case).organisation
+        with self._guard.acting(caller, Action.MANAGE_CASES, of=owner) as acting:
+            paused = self._grounds.pause_case(acting.connection, case, acting.now)
+            acting.note(change="case-paused", target=case)
+            then(acting, paused)
+            return paused
+
+    def resume_case(self, caller: Caller, case: str, *, then: Then = _nothing_more) -> Case:
+        """Take up work on a case again that rests; the rules ask for what they ask for when one is opened.
+
+        Raises:
+            Denied: if a rule forbids it, as when a moratorium binds the organisation by now.
+            NotFound: if there is none of this id.
+            Conflict: if it is closed, or doesn't rest.
+        """
+        found = self._case(case)
+        owner = found.organisation
+        with self._guard.acting(caller, Action.OPEN_CASE, of=owner, case_kind=found.kind) as acting:
+            resumed = self._grounds.resume_case(acting.connection, case)
+            acting.note(change="case-resumed", target=case, case_kind=str(found.kind), in_organisation=owner)
+            then(acting, resumed)
+            return resumed
 
     def cases(self) -> tuple[Case, ...]:
         """List all cases."""
@@ -318,6 +367,15 @@ class GroundOperations:
             with self._db.read() as c:
                 told = self._watch.open_kept(c, result)
             return KeptResults(found, found.kept_at + EXIGENCY_LASTS, filed, told)
+
+    def _case(self, case: str) -> Case:
+        """Return a case.
+
+        Raises:
+            NotFound: if there is none of this id.
+        """
+        with self._db.read() as c:
+            return self._grounds.case(c, case)
 
     def _owner(self, caller: Caller, organisation: str | None) -> str:
         """Return the organisation that is named, or the caller's own.

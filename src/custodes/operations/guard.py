@@ -35,6 +35,7 @@ from custodes.governance import (
     Registry,
     Restraints,
     ResultFacts,
+    ReviewFacts,
     Role,
     Watch,
     new_id,
@@ -72,6 +73,7 @@ class Using:
         threshold: least similarity to use.
         parts: one for each entry that will be written; a single one unless the use is several searches.
         weight: how much each counts against a cap.
+        then: called in the same transaction with the indexes of the entries, when these are written.
     """
 
     def __init__(self, guard: Guard, caller: Caller, ask: Ask, permit: Permit) -> None:
@@ -82,6 +84,7 @@ class Using:
         self.parts = [Part()]
         self.weight = 1
         self.done = False
+        self.then: Callable[[sa.Connection, Sequence[int]], None] | None = None
 
     @property
     def threshold(self) -> float:
@@ -218,6 +221,7 @@ class Guard:
         label: str | None = None,
         subjects: Callable[[], Sequence[str]] = tuple,
         results: ResultFacts | None = None,
+        review: ReviewFacts | None = None,
     ) -> Iterator[Using]:
         """Authorise a use, let it be done, and record it.
 
@@ -230,6 +234,7 @@ class Guard:
             label: external image id of what is enrolled.
             subjects: gives words for who is searched for.
             results: facts of kept results.
+            review: how a candidate is judged.
 
         Raises:
             Refused: if a rule forbids it.
@@ -237,7 +242,7 @@ class Guard:
         """
         self._written.indexes = ()
         target = held(collection) if isinstance(collection, Collection) else collection
-        ask = Ask(action, target, None, attributes, label, subjects, results)
+        ask = Ask(action, target, None, attributes, label, subjects, results, review)
         try:
             with self._db.read() as c:
                 state = self._registry.state(c)
@@ -299,6 +304,8 @@ class Guard:
             body = body_of(caller, ask, permit, "permit") | {"outcome": "done"} | part.details | exigent
             appended = self._log.append(c, "use", body, part.openings, part.mentions)
             indexes.append(appended.index)
+        if using.then is not None:
+            using.then(c, indexes)
         self._written.indexes = tuple(indexes)
 
     def _current(self, c: sa.Connection, using: Using) -> Ask:
@@ -366,6 +373,7 @@ class Guard:
         proposer: str | None = None,
         appoints: Role | None = None,
         dismisses: Role | None = None,
+        case_kind: Purpose | None = None,
     ) -> Iterator[Acting]:
         """Authorise an act of those who govern, let it be done in one transaction, and record it there.
 
@@ -376,6 +384,7 @@ class Guard:
             reason: whether a reason is given.
             proposer: the person whose proposal is approved.
             appoints, dismisses: the role that somebody is given or loses, if it is one that the rules guard.
+            case_kind: of what kind the case is that is opened.
 
         Raises:
             Refused: if a rule forbids it.
@@ -395,6 +404,7 @@ class Guard:
                     proposer=proposer,
                     appoints=appoints,
                     dismisses=dismisses,
+                    case_kind=case_kind,
                 )
                 acting = Acting(c, now, permit)
                 yield acting
@@ -409,6 +419,25 @@ class Guard:
         except Exception as error:  # likewise
             if permit is not None:
                 self._fail(caller, Ask(action), permit, error, kind="act")
+            raise
+
+    def check(self, caller: Caller, action: Action, *, of: str | None = None) -> None:
+        """Decide on an act without doing it, for who looks at what it is about; nothing but a refusal is recorded.
+
+        Args:
+            caller: who looks.
+            action: of which act.
+            of: the organisation that it concerns; the caller's own unless named, ``ALL`` for more than one.
+
+        Raises:
+            Refused: if a rule forbids it.
+        """
+        self._written.indexes = ()
+        try:
+            with self._db.read() as c:
+                self._authoriser.act(c, caller, action, self._log.now(c), of=of)
+        except Refused as refused:
+            self._refuse(caller, Ask(action), refused, kind="act")
             raise
 
     def _keep_rules(self, c: sa.Connection, acting: Acting) -> None:

@@ -132,6 +132,7 @@ _WORDS: dict[str, dict[str, str]] = {
     "exports": {
         "report": "Reports of what is held of a person",
         "disclosed": "Entries opened to somebody",
+        "lead": "Reports of leads, and disclosures to the defence",
         "kept": "Kept results of emergencies opened",
         "published": "Publications of the log",
     },

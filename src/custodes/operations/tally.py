@@ -25,7 +25,7 @@ FIGURES = "figures"
 USES = ("searches", "comparisons", "enrolments")
 """Categories that count what was asked for, whatever came of it; the other ones count what was done."""
 OUTCOMES = ("done", "denied", "failed")
-REVIEW = frozenset({"Review"})
+REVIEW = frozenset({str(Action.REVIEW)})
 """Actions by which a person judges candidates."""
 
 CATEGORIES = (
@@ -59,11 +59,16 @@ _CHANGERS = frozenset(
 CHANGES = frozenset({"moratorium-declared", "begun", "rules-changed"})
 """What the installation itself does to the rules."""
 
-_USE = {str(a): "searches" for a in SEARCHES} | {str(Action.COMPARE): "comparisons", str(Action.ENROL): "enrolments"}
+_USE = (
+    {str(a): "searches" for a in SEARCHES}
+    | {str(Action.COMPARE): "comparisons"}
+    | {str(a): "enrolments" for a in (Action.ENROL, Action.IMPORT_IMAGES)}
+)
 _DONE = (
     {str(a): ("erasures", "asked") for a in (Action.DELETE_REFERENCES, Action.DELETE_SUBJECT, Action.DELETE_COLLECTION)}
     | {str(Action.EXPORT_REPORT): ("exports", "report"), str(Action.DISCLOSE): ("exports", "disclosed")}
-    | {str(Action.READ_RESULTS): ("exports", "kept"), str(Action.ANSWER_ALARM): ("answers", "")}
+    | {str(Action.READ_RESULTS): ("exports", "kept"), str(Action.EXPORT_LEAD): ("exports", "lead")}
+    | {str(Action.ANSWER_ALARM): ("answers", "")}
     | dict.fromkeys(REVIEW, ("reviews", ""))
     | dict.fromkeys(_CHANGERS, ("changes", ""))
 )
@@ -142,7 +147,7 @@ _ROWS: dict[str, tuple[Key, ...]] = {
     "found": (("some",), ("nobody",)),
     "erasures": (("asked",), ("retention",), ("consent-ended",)),
     "consents": (("recorded",), ("withdrawn",), ("executed",)),
-    "exports": (("report",), ("disclosed",), ("kept",), ("published",)),
+    "exports": (("report",), ("disclosed",), ("lead",), ("kept",), ("published",)),
 }
 
 
