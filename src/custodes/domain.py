@@ -98,6 +98,13 @@ class Box:
         """Bottom edge in pixels."""
         return self.top + self.height
 
+    def overlap(self, other: Box) -> float:
+        """Return how far two boxes are one: intersection over union, 0..1."""
+        width = min(self.right, other.right) - max(self.left, other.left)
+        height = min(self.bottom, other.bottom) - max(self.top, other.top)
+        shared = max(width, 0.0) * max(height, 0.0)
+        return shared / (self.area + other.area - shared)
+
     def contains(self, x: float, y: float) -> bool:
         """Tell whether the point (x, y) lies inside."""
         return self.left <= x <= self.right and self.top <= y <= self.bottom

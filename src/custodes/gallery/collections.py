@@ -15,7 +15,7 @@ from custodes.errors import Code, Conflict, NotFound
 from custodes.gallery.rows import Collection, find_collection, lock_collection, to_collection
 from custodes.gallery.schema import collections, references, removals, request_tokens, subjects, tags
 
-__all__ = ["Collections", "Terms"]
+__all__ = ["Collections", "Terms", "Totals"]
 
 _MAX_TAGS = 200
 
@@ -29,6 +29,15 @@ class Terms(NamedTuple):
     retention_days: int | None
 
 
+class Totals(NamedTuple):
+    """How many collections there are, references in them, and subjects."""
+
+    collections: int
+    references: int
+    subjects: int
+
+
+_COUNTED = (collections.c.face_count, collections.c.subject_count)
 _TERMS = sa.select(
     collections.c.owner, collections.c.purpose, collections.c.public_space, collections.c.retention_days
 ).where(collections.c.uid == sa.bindparam("wanted"))
@@ -116,6 +125,13 @@ class Collections:
                 query = query.where(collections.c.owner == owner)
             rows = c.execute(query.limit(limit + 1)).all()
         return tuple(to_collection(r) for r in rows[:limit]), rows[limit - 1].id if len(rows) > limit else None
+
+    def totals(self, owner: str) -> Totals:
+        """Count an owner's collections, and what is in them."""
+        counts = (sa.func.count(), *(sa.func.coalesce(sa.func.sum(k), 0) for k in _COUNTED))
+        with self._db.read() as c:
+            row = c.execute(sa.select(*counts).where(collections.c.owner == owner)).one()
+        return Totals(int(row[0]), int(row[1]), int(row[2]))
 
     def delete(self, name: str) -> Collection:
         """Delete a collection with everything in it, from the files too.

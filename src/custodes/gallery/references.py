@@ -70,13 +70,6 @@ class Deletion:
     tied: tuple[tuple[str, str], ...]
 
 
-def _overlap(a: Box, b: Box) -> float:
-    width = min(a.right, b.right) - max(a.left, b.left)
-    height = min(a.bottom, b.bottom) - max(a.top, b.top)
-    shared = max(width, 0.0) * max(height, 0.0)
-    return shared / (a.area + b.area - shared)
-
-
 class References:
     """The store of references."""
 
@@ -129,7 +122,7 @@ class References:
             result: list[Reference] = []
             rows: list[dict[str, Any]] = []
             for face in faces:
-                twin = next((r for r in known if _overlap(r.box, face.box) > _SAME_FACE), None)
+                twin = next((r for r in known if r.box.overlap(face.box) > _SAME_FACE), None)
                 if twin is None:
                     row = self._new_row(collection, face, image_id, external_image_id, image_size)
                     row |= {"provenance": provenance, "consent": consent}

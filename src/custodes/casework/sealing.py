@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How casework's stores seal: words and pictures under a key of each row's own, bound to the row's id."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+import orjson
+
+from custodes.db import Vault
+from custodes.errors import Invalid
+
+__all__ = ["Sealer", "moment", "new_id", "seconds", "time_of", "words"]
+
+
+def new_id(prefix: str) -> str:
+    """Return a random id that tells nothing but its kind."""
+    return f"{prefix}-{secrets.token_hex(8)}"
+
+
+def time_of(value: float) -> datetime:
+    """Return the time of seconds since 1970."""
+    return datetime.fromtimestamp(value, UTC)
+
+
+def moment(value: float | None) -> datetime | None:
+    """Return the time of seconds since 1970, or None."""
+    return None if value is None else time_of(value)
+
+
+def seconds(value: datetime | None) -> float | None:
+    """Return seconds since 1970, or None."""
+    return None if value is None else value.timestamp()
+
+
+def words(text: str, what: str, most: int, *, lines: bool = False, empty: bool = True) -> str:
+    """Return a text without spaces around it.
+
+    Args:
+        text: hostile.
+        what: what messages call it.
+        most: characters.
+        lines: whether it may have several lines.
+        empty: whether it may say nothing.
+
+    Raises:
+        Invalid: if it is too long, says nothing, or has control characters.
+    """
+    told = text.strip()
+    plain = told.replace("\n", "").replace("\r", "").replace("\t", "") if lines else told
+    if len(told) > most or not (told or empty) or not (plain.isprintable() or not plain):
+        raise Invalid(f"{what} has {'0' if empty else '1'} to {most} printable characters.")
+    return told
+
+
+class Sealer:
+    """Seals values for a row.
+
+    Args:
+        vault: under whose master key.
+    """
+
+    def __init__(self, vault: Vault) -> None:
+        self._vault = vault
+
+    def seal(self, owner: str, value: bytes, name: str = "secret") -> dict[str, bytes]:
+        """Return the two columns ``NAME`` and ``NAME_key`` of a value."""
+        sealed = self._vault.seal(value, f"{owner}/{name}".encode())
+        return {name: sealed.ciphertext, f"{name}_key": sealed.wrapped_key}
+
+    def open(self, owner: str, value: bytes, key: bytes, name: str = "secret") -> bytes:
+        """Open what :meth:`seal` made.
+
+        Raises:
+            IntegrityError: if it was changed, or is another row's.
+        """
+        return self._vault.open(value, key, f"{owner}/{name}".encode())
+
+    def seal_words(self, owner: str, told: Mapping[str, object]) -> dict[str, bytes]:
+        """Return the columns ``secret`` and ``secret_key`` of JSON values."""
+        return self.seal(owner, orjson.dumps(dict(told)))
+
+    def open_words(self, owner: str, value: bytes, key: bytes) -> dict[str, str]:
+        """Open what :meth:`seal_words` made, of texts alone.
+
+        Raises:
+            IntegrityError: if it was changed, or is another row's.
+        """
+        read: dict[str, str] = orjson.loads(self.open(owner, value, key))
+        return read
