@@ -25,6 +25,7 @@ from custodes.config import load
 from custodes.domain import Box, ImageSize, Template
 from custodes.gallery import NewReference
 from custodes.gallery.index import ExactIndex
+from custodes.governance import Caller
 from custodes.vision.engine import Engine
 
 PORTRAIT = Path(__file__).parent.parent / "tests" / "data" / "collins.png"
@@ -59,9 +60,9 @@ def _medians(runs: int, *pairs: tuple[Callable[[], Any], Callable[[Any], object]
     return [statistics.median(s) for s in times]
 
 
-def enrol_random(app: App, name: str, count: int, batch: int = 5_000) -> str:
-    """Enrol random templates, and return the id of one."""
-    app.collections.create(app.identity.operator(), name, {})
+def enrol_random(app: App, name: str, count: int, batch: int = 5_000, caller: Caller | None = None) -> str:
+    """Enrol random templates in a new collection, the operator's unless somebody is named; return the id of one."""
+    app.collections.create(caller or app.identity.operator(), name, {})
     engine = app.engines.default
     random = np.random.default_rng(1)
     references = app.faces._references

@@ -8,36 +8,75 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from custodes.casework import CaseFiles, CaseImages, HashLists, Imports, Reviews, Searches
 from custodes.config import Config
 from custodes.db import Database, Vault, make_private_folder
 from custodes.domain import AttributeName
 from custodes.errors import Unavailable
 from custodes.gallery import Collections, IndexCache, References, Retention, Subjects
 from custodes.gallery.index import ExactIndex
-from custodes.governance import Authoriser, Grounds, Keys, People, Registry, Replays, Restraints, Watch
+from custodes.governance import Authoriser, Grounds, Keys, Logins, People, Registry, Replays, Restraints, Watch
 from custodes.ledger import FileSigner, Log
+from custodes.operations.accounts import Accounts
 from custodes.operations.beginning import begin
+from custodes.operations.browsing import Browsing
 from custodes.operations.buckets import Buckets, LocalBuckets, S3Buckets
+from custodes.operations.candidates import CandidateOperations
+from custodes.operations.cases import CaseOperations
 from custodes.operations.collections import CollectionOperations
+from custodes.operations.controls import ControlOperations
+from custodes.operations.desk import Desk
+from custodes.operations.dossier import Dossier
 from custodes.operations.engines import Engines
 from custodes.operations.erasure import Eraser, ErasureOperations
 from custodes.operations.faces import FaceOperations
 from custodes.operations.grounds import GroundOperations
 from custodes.operations.guard import Guard
+from custodes.operations.hashlists import HashListOperations
 from custodes.operations.identity import Identity
 from custodes.operations.images import Images
+from custodes.operations.importing import Bench
+from custodes.operations.imports import ImportOperations
+from custodes.operations.invitations import Invitations
+from custodes.operations.leads import LeadOperations
 from custodes.operations.ledger import LedgerOperations
+from custodes.operations.managing import Managing
 from custodes.operations.oversight import OversightOperations
+from custodes.operations.overview import Overview
 from custodes.operations.packs import PackOperations
 from custodes.operations.people import PeopleOperations
+from custodes.operations.pictures import PictureOperations
+from custodes.operations.reviewing import ReviewOperations
 from custodes.operations.rules import RuleOperations
+from custodes.operations.searching import CaseSearches
+from custodes.operations.signin import SignIn
+from custodes.operations.sources import Sources
+from custodes.operations.spool import Spool
+from custodes.operations.standing import StandingSearches
 from custodes.operations.subjects import SubjectOperations
 from custodes.vision.engine import Engine
 from custodes.vision.pack import open_pack
 
-__all__ = ["App"]
+__all__ = ["App", "Casework"]
 
 _UNNAMED = "custodes.invalid"  # RFC 2606: nobody has this name
+
+
+@dataclass(frozen=True, slots=True)
+class Casework:
+    """The use cases of casework."""
+
+    cases: CaseOperations
+    pictures: PictureOperations
+    searches: CaseSearches
+    candidates: CandidateOperations
+    standing: StandingSearches
+    browsing: Browsing
+    controls: ControlOperations
+    review: ReviewOperations
+    imports: ImportOperations
+    hash_lists: HashListOperations
+    leads: LeadOperations
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +90,9 @@ class App:
     collections: CollectionOperations
     subjects: SubjectOperations
     identity: Identity
+    sign_in: SignIn
+    accounts: Accounts
+    invitations: Invitations
     people: PeopleOperations
     grounds: GroundOperations
     oversight: OversightOperations
@@ -58,7 +100,11 @@ class App:
     ledger: LedgerOperations
     erasure: ErasureOperations
     packs: PackOperations
+    managing: Managing
+    overview: Overview
+    casework: Casework
     page_key: bytes
+    door_key: bytes
     _database: Database
     _replays: Replays
 
@@ -113,8 +159,38 @@ class App:
         images = Images(buckets, config.limits, vault.derive("image-id"))
         replays = Replays(database, kept=config.auth.clock_skew, grace=config.auth.replay_grace)
         keys = Keys(database, vault, clock=clock)
+        logins = Logins(database, vault)
         retention = Retention(database, references, subjects, clock=clock)
-        eraser = Eraser(retention, log, watch, grounds)
+        searches = Searches(vault)
+        eraser = Eraser(retention, log, watch, grounds, searches)
+        shelves = CollectionOperations(guard, collections, cache, engines, watch, grounds)
+        on_which_ground = GroundOperations(guard, database, registry, grounds, watch, collections)
+        desk = Desk(
+            database,
+            registry,
+            CaseFiles(vault),
+            CaseImages(vault),
+            searches,
+            Reviews(vault),
+            images,
+            collections,
+            config.limits.faces,
+        )
+        sign_in = SignIn(guard, database, registry, people, logins)
+        cases = CaseOperations(
+            guard, desk, on_which_ground, shelves, collections, references, engines, images, eraser, log
+        )
+        cases.adopt()
+        case_searches = CaseSearches(guard, desk, cases, references, engines)
+        controls = ControlOperations(guard, desk, engines, images, log)
+        review = ReviewOperations(guard, desk, controls)
+        pictures = PictureOperations(guard, desk, cases, controls, engines)
+        dossier = Dossier(registry, restraints, grounds, engines, log)
+        identity = Identity(guard, database, registry, keys, logins, replays, config.data / "credentials")
+        invitations = Invitations(guard, database, registry, people, keys, logins)
+        staff = PeopleOperations(guard, database, registry, people, keys, logins)
+        spool = Spool(config.spool, config.imports.upload_bytes)
+        bench = Bench(guard, desk, references, engines, Imports(vault), HashLists(vault), config.limits)
         return cls(
             config=config,
             engines=engines,
@@ -122,12 +198,15 @@ class App:
             faces=FaceOperations(
                 guard, engines, collections, references, images, eraser, config.limits, _switched_on(config)
             ),
-            collections=CollectionOperations(guard, collections, cache, engines, watch, grounds),
+            collections=shelves,
             subjects=SubjectOperations(guard, engines, collections, references, subjects, images, config.limits),
-            identity=Identity(guard, database, registry, keys, replays, config.data / "credentials"),
-            people=PeopleOperations(guard, database, registry, people, keys),
-            grounds=GroundOperations(guard, database, registry, grounds, watch, collections),
-            oversight=OversightOperations(guard, database, registry, restraints, people, watch, keys),
+            identity=identity,
+            sign_in=sign_in,
+            accounts=Accounts(guard, database, people, logins, sign_in),
+            invitations=invitations,
+            people=staff,
+            grounds=on_which_ground,
+            oversight=OversightOperations(guard, database, registry, restraints, people, watch, keys, logins),
             rules=RuleOperations(guard, database, registry, restraints, log),
             ledger=LedgerOperations(guard, log, grounds),
             erasure=ErasureOperations(
@@ -141,7 +220,23 @@ class App:
                 eraser,
             ),
             packs=PackOperations(config),
+            managing=Managing(guard, database, registry, staff, identity, invitations, on_which_ground),
+            overview=Overview(guard, database, registry, watch, collections, log),
+            casework=Casework(
+                cases=cases,
+                pictures=pictures,
+                searches=case_searches,
+                candidates=CandidateOperations(guard, desk, cases, references, engines, images, see=review.see),
+                standing=StandingSearches(guard, desk, case_searches),
+                browsing=Browsing(desk, engines),
+                controls=controls,
+                review=review,
+                imports=ImportOperations(bench, cases, Sources(config, buckets, spool), spool),
+                hash_lists=HashListOperations(guard, desk, bench.lists),
+                leads=LeadOperations(guard, desk, pictures, dossier, log, review.see),
+            ),
             page_key=vault.derive("page-token"),
+            door_key=vault.derive("console"),
             _database=database,
             _replays=replays,
         )

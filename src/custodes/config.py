@@ -72,6 +72,12 @@ class Server:
         least=0.001,
     )
     endpoint: str = _setting("", "Public endpoint URL to print, when it isn't http://host:port.")
+    contact: str = _setting(
+        "",
+        "How people reach whoever runs this, for the public page: an e-mail address, a telephone number, an address. "
+        "It is published.",
+        form=r"[^\x00-\x1f\x7f]{0,500}",
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +163,30 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
+class Imports:
+    """Limits on images that are brought into a case in bulk; one image has at most ``limits.image_bytes`` bytes."""
+
+    entries: int = _setting(200_000, "Entries of one import; what has more is not begun.", least=1)
+    total_bytes: int = _setting(
+        200_000_000_000,
+        "What a ZIP's entries declare to unpack to, together; those beyond are refused.",
+        unit="bytes",
+        least=1,
+    )
+    ratio: int = _setting(
+        100, "An entry of a ZIP unpacks to at most so many times its packed size; others are refused.", least=1
+    )
+    upload_bytes: int = _setting(4_294_967_296, "Largest upload at the console.", unit="bytes", least=1)
+    workers: int = _setting(
+        0,
+        "Images that an import at the command line looks at at once; 0 means one a core. The server looks at one at a "
+        "time, so that requests have their turn.",
+        least=0,
+    )
+    poll_seconds: float = _setting(2.0, "The server looks for imports that wait so often.", unit="seconds", least=0.01)
+
+
+@dataclass(frozen=True, slots=True)
 class S3:
     """Where ``Image.S3Object`` reads from."""
 
@@ -203,6 +233,7 @@ class Config:
     ledger: Ledger = field(default_factory=Ledger)
     vision: Vision = field(default_factory=Vision)
     limits: Limits = field(default_factory=Limits)
+    imports: Imports = field(default_factory=Imports)
     s3: S3 = field(default_factory=S3)
     log: Log = field(default_factory=Log)
 
@@ -232,6 +263,11 @@ class Config:
         """File of the key that signs the ledger's checkpoints."""
         name = self.ledger.key_file
         return Path(name).expanduser() if name else self.data / "keys" / "ledger.key"
+
+    @property
+    def spool(self) -> Path:
+        """Folder where uploads lie, sealed, until they are brought into a case."""
+        return self.data / "spool"
 
     @property
     def bucket_root(self) -> Path:

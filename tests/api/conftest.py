@@ -1,21 +1,27 @@
 # SPDX-License-Identifier: Apache-2.0
-"""HTTP by hand, for what no SDK would send: requests are signed here and written to a socket as bytes."""
+"""HTTP by hand, for what no SDK would send, signed here and written to a socket as bytes; and a plain browser."""
 
 from __future__ import annotations
 
 import hashlib
 import hmac
 import json
+import re
 import socket
 import time
 import uuid
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from http.client import HTTPResponse
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+import httpx
 import psutil
 import pytest
+
+if TYPE_CHECKING:
+    from tests.conftest import Server
 
 TYPE = "application/x-amz-json-1.1"
 
@@ -142,3 +148,73 @@ def wire(server) -> Wire:
 def wire_to() -> type[Wire]:
     """Makes HTTP by hand to another server."""
     return Wire
+
+
+class Browser:
+    """A browser without scripts: keeps cookies, and fills the token against forgery into the forms that it sends.
+
+    Attributes:
+        page: the last page that it got; its ``text`` is the HTML.
+    """
+
+    def __init__(self, endpoint: str) -> None:
+        self.http = httpx.Client(base_url=endpoint, follow_redirects=True, timeout=60)
+        self.page = httpx.Response(200)
+
+    @property
+    def csrf(self) -> str:
+        """The token of the last page's forms."""
+        return re.search(r'name="csrf" value="([^"]+)"', self.page.text)[1]
+
+    def get(self, path: str, **more: object) -> httpx.Response:
+        """Look at a page."""
+        answer = self.http.get(path, **more)
+        if answer.headers.get("content-type", "").startswith("text/html"):
+            self.page = answer
+        return answer
+
+    def post(self, path: str, data: dict | None = None, **more: object) -> httpx.Response:
+        """Send a form of the last page; a further ``files`` goes to httpx."""
+        answer = self.http.post(path, data={"csrf": self.csrf, **(data or {})}, **more)
+        if answer.headers.get("content-type", "").startswith("text/html"):
+            self.page = answer
+        return answer
+
+    def fetch(self, path: str, method: str = "POST", **more: object) -> httpx.Response:
+        """Do what a script does by fetch()."""
+        headers = {"accept": "application/json", "x-csrf-token": self.csrf, **more.pop("headers", {})}
+        return self.http.request(method, path, headers=headers, **more)
+
+
+PASSWORD = "correct horse battery staple"
+
+
+@pytest.fixture(scope="session")
+def sign_in() -> Iterator[Callable[..., Browser]]:
+    """Signs somebody in at a server: by an invitation the first time, by their password then.
+
+    ``sign_in(server, "p-...", purposes=["missing-person"])`` returns a browser of its own on the dashboard.
+    """
+    known: set[tuple[str, str]] = set()
+    opened: list[Browser] = []
+
+    def go(server: Server, principal: str = "operator", purposes: Sequence[str] = ()) -> Browser:
+        opened.append(Browser(server.endpoint_url))
+        browser = opened[-1]
+        if (server.endpoint_url, principal) in known:
+            browser.get("/console/sign-in")
+            browser.post("/console/sign-in", {"name": principal, "password": PASSWORD})
+        else:
+            named = [word for p in purposes for word in ("--purpose", p)]
+            made = server.cli("console", "invite", principal, *named, "--json")
+            assert made.returncode == 0, made.stderr
+            path = urlsplit(json.loads(made.stdout)["url"]).path
+            browser.get(path)
+            browser.post(path, {"password": PASSWORD, "again": PASSWORD})
+            known.add((server.endpoint_url, principal))
+        assert browser.page.url.path == "/console", browser.page.text
+        return browser
+
+    yield go
+    for browser in opened:
+        browser.http.close()

@@ -335,7 +335,7 @@ def test_pipelined_requests(wire) -> None:
     assert garbage.status in (200, 400)
 
 
-@pytest.mark.parametrize("line", ["GET /", "PUT /", "DELETE /", "OPTIONS /", "POST //", "POST /v1", "GET /v1/../"])
+@pytest.mark.parametrize("line", ["PATCH /", "PUT /", "DELETE /", "OPTIONS /", "POST //", "POST /v1", "GET /v1/../"])
 def test_other_methods_and_paths(wire, line: str) -> None:
     """Only POST to the root speaks AWS's protocol."""
     answer = wire.send([wire.head({"host": wire.host}, 0, line=f"{line} HTTP/1.1")])

@@ -120,7 +120,7 @@ def test_pack_id_that_is_too_long(get) -> None:
 @pytest.mark.parametrize(
     ("path", "method", "status"),
     [
-        ("/", "GET", 404),
+        ("/", "PUT", 404),
         ("/docs", "GET", 404),
         ("/v1", "GET", 404),
         ("/v2/health", "GET", 404),

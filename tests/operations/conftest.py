@@ -87,6 +87,12 @@ class World:
         """Return an entry of the ledger; the newest by default."""
         return self.app.ledger.entry(index if index >= 0 else self.app.ledger.size() + index)
 
+    def rescuer_called(self, name: str, *roles: Role) -> Caller:
+        """Add a person to the rescue organisation; an administrator who may also search unless roles are named."""
+        granted = roles or (Role.ADMIN, Role.USER)
+        made = self.app.people.add(ME, self.rescue, f"{name}@rescue.example", name, granted)
+        return Caller(made.id, Purpose.MISSING_PERSON, provenance="case-file")
+
     def lift_moratorium(self) -> None:
         """Let the two overseers lift it."""
         easing = self.app.oversight.propose(self.olga, EasingKind.LIFT, "until-further-notice", "for a test")

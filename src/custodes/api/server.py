@@ -1,17 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The HTTP server: AWS SDKs at ``POST /``, the native API below ``/v1``."""
+"""The HTTP server: AWS SDKs at ``POST /``, the console below ``/console``, the native API below ``/v1``."""
 
 from __future__ import annotations
 
 import gc
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import uvicorn
 
 from custodes.api.aws.endpoint import AwsEndpoint
 from custodes.api.connection import Connection
+from custodes.api.console.site import Site, is_console
 from custodes.api.ending import Ending, Receive, Scope, Send
 from custodes.api.gate import Gate
 from custodes.api.rest.routes import create_rest
@@ -35,6 +36,7 @@ class Application:
         self.warm_up = WarmUp(app.warm)
         self._aws = AwsEndpoint(app, self._gate, self.telemetry)
         self._rest = create_rest(app, self._gate, self.telemetry, self.warm_up)
+        self._site = Site(app, self._gate, self.telemetry, warm_up=self.warm_up)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -42,14 +44,16 @@ class Application:
         if scope["path"] == "/" and scope["method"] == "POST":
             await self._aws(scope, ending.receive, ending.send)
         else:
-            await self._answer_rest(scope, ending)
+            await self._answer_routed(self._site if is_console(scope) else self._rest, scope, ending)
         if ending.early:
             await ending.linger()
 
-    async def _answer_rest(self, scope: Scope, ending: Ending) -> None:
+    async def _answer_routed(
+        self, routed: Callable[[Scope, Receive, Send], Awaitable[None]], scope: Scope, ending: Ending
+    ) -> None:
         begun = time.perf_counter()
         try:
-            await self._rest(scope, ending.receive, ending.send)
+            await routed(scope, ending.receive, ending.send)
         finally:
             route = scope.get("route")
             self.telemetry.request(

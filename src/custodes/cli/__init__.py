@@ -10,18 +10,22 @@ from typing import NoReturn
 import typer
 
 from custodes.cli import (
+    cases,
     collections,
+    console,
     database,
     enrolment,
     erasure,
     faces,
     grounds,
+    imports,
     keys,
     ledger,
     organisations,
     oversight,
     packs,
     photos,
+    review,
     rules,
     server,
     users,
@@ -47,6 +51,7 @@ program.add_typer(users.program, name="users")
 program.add_typer(database.program, name="database")
 program.add_typer(keys.program, name="keys")
 program.add_typer(packs.program, name="pack")
+program.add_typer(console.program, name="console")
 program.add_typer(organisations.program, name="org")
 program.add_typer(organisations.people, name="people")
 program.add_typer(rules.program, name="rules")
@@ -54,7 +59,10 @@ program.add_typer(oversight.moratoria, name="moratoria")
 program.add_typer(oversight.stop, name="stop")
 program.add_typer(oversight.easings, name="easings")
 program.add_typer(oversight.alarms, name="alarms")
-program.add_typer(grounds.cases, name="cases")
+program.add_typer(cases.program, name="cases")
+program.add_typer(review.program, name="review")
+program.add_typer(imports.program, name="import")
+program.add_typer(imports.hash_lists, name="hashlists")
 program.add_typer(grounds.authority, name="authority")
 program.add_typer(grounds.consent, name="consent")
 program.add_typer(grounds.results, name="results")

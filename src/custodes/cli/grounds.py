@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``custodes cases | authority | consent | results``: the grounds that a use may rest on, and what was kept of it."""
+"""``custodes authority | consent | results``: the grounds that a use may rest on, and what was kept of it."""
 
 from __future__ import annotations
 
@@ -17,9 +17,8 @@ from custodes.errors import Invalid
 from custodes.governance.model import ConsentKind
 from custodes.governance.request import AuthorityKind, Purpose
 
-__all__ = ["authority", "cases", "consent", "results"]
+__all__ = ["authority", "consent", "results"]
 
-cases = typer.Typer(help="Cases: some purposes need one, open and of the own organisation.", no_args_is_help=True)
 authority = typer.Typer(help="Warrants, court orders, consents to search; and exigencies.", no_args_is_help=True)
 consent = typer.Typer(help="Consents of people to being enrolled.", no_args_is_help=True)
 results = typer.Typer(help="What exigent searches found: kept for 48 hours, then sealed.", no_args_is_help=True)
@@ -40,41 +39,6 @@ def _hash(document: Path | None, digest: str) -> str:
 Document = Annotated[Path | None, typer.Option("--document", help="Its document; only the SHA-256 is kept.")]
 Digest = Annotated[str, typer.Option("--sha256", help="The SHA-256 of its document, instead of the file.")]
 Organisation = Annotated[str | None, typer.Option("--org", help="Whose; your own organisation's unless given.")]
-
-
-@cases.command("open")
-def open_case(kind: Purpose, organisation: Organisation = None, as_json: Json = False) -> None:
-    """Open a case."""
-    with installation() as app:
-        made = app.grounds.open_case(who(app), kind, organisation)
-    told = {"id": made.id, "kind": str(kind), "organisation": made.organisation, "opened_at": when(made.opened_at)}
-    print_done(told, f"{made.id} is open: {kind}.", as_json=as_json)
-
-
-@cases.command("close")
-def close_case(case: str, as_json: Json = False) -> None:
-    """Close a case, for good."""
-    with installation() as app:
-        closed = app.grounds.close_case(who(app), case)
-    print_done({"id": case, "closed_at": when(closed.closed_at)}, f"{case} is closed.", as_json=as_json)
-
-
-@cases.command("list")
-def list_cases(as_json: Json = False) -> None:
-    """List the cases."""
-    with installation() as app:
-        rows = [
-            {
-                "id": c.id,
-                "kind": str(c.kind),
-                "organisation": c.organisation,
-                "opened_at": when(c.opened_at),
-                "closed_at": when(c.closed_at),
-            }
-            for c in app.grounds.cases()
-        ]
-    columns = {"id": "Case", "kind": "Kind", "organisation": "Organisation", "opened_at": "Opened"}
-    print_rows(rows, columns | {"closed_at": "Closed"}, as_json=as_json)
 
 
 @authority.command("file")

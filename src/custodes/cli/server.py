@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from custodes.cli.console import link
 from custodes.cli.endpoint import kept
 from custodes.cli.output import configuration, console
 from custodes.config import Config, Server
 
 if TYPE_CHECKING:
+    from custodes.app import App
     from custodes.governance import AccessKey
     from custodes.operations.identity import Identity
 
@@ -63,8 +65,26 @@ def _snippet(identity: Identity, endpoint: str, region: str) -> str:
     )
 
 
-def _announce(config: Config, endpoint: str, snippet: str) -> None:
+def _invitation(app: App, endpoint: str) -> str:
+    """Return a link by which the operator sets a password, or an empty string.
+
+    There is one as long as the operator has no login, and it is shown as the first key's secret is: when it is the
+    first, or when a person looks. Each ends those before it.
+    """
+    invitations = app.invitations
+    if not invitations.operator_waits() or (invitations.operator_was_invited() and not sys.stdout.isatty()):
+        return ""
+    operator = app.identity.operator()
+    made = invitations.invite(operator, operator.principal, invitations.suited(operator.principal))
+    return link(endpoint, made.token)
+
+
+def _announce(config: Config, endpoint: str, snippet: str, invitation: str) -> None:
     console.print(f"\n[bold]Custodes[/bold] answers at [bold]{endpoint}[/bold]", highlight=False)
+    console.print(f"Console: {endpoint.rstrip('/')}/console", highlight=False, soft_wrap=True, markup=False)
+    if invitation:
+        console.print("Set the operator's password there with this link, which works once:", style="dim")
+        console.print(invitation, highlight=False, soft_wrap=True, markup=False)
     console.print(f"Data folder: {config.data.resolve()}", highlight=False, soft_wrap=True, markup=False)
     if _is_open(config.server):
         console.print(
@@ -106,7 +126,7 @@ def run() -> None:
     from custodes.api.server import bind, serve  # here, so that the other commands start without a web server
     from custodes.api.telemetry import configure_logging
     from custodes.app import App
-    from custodes.worker import Housekeeper, notify
+    from custodes.worker import Housekeeper, Importer, notify
 
     config = configuration()
     configure_logging(config.log)
@@ -115,16 +135,22 @@ def run() -> None:
     try:
         endpoint = config.at_port(listener.getsockname()[1]).endpoint_url
         snippet = _snippet(app.identity, endpoint, config.server.region)
+        invitation = _invitation(app, endpoint)
         for way in (signal.SIGINT, signal.SIGTERM):  # the server raises them again when it has answered what it began
             signal.signal(way, _leave)
         housekeeper = Housekeeper(app, config.ledger.retention_seconds)
+        importer = Importer(app, config.imports.poll_seconds)
 
         def ready() -> None:
-            _announce(config, endpoint, snippet)
+            _announce(config, endpoint, snippet, invitation)
             housekeeper.start()
+            importer.start()
 
-        with kept(config, endpoint):
-            serve(app, listener, ready)
-        housekeeper.stop()
+        try:
+            with kept(config, endpoint):
+                serve(app, listener, ready)
+            housekeeper.stop()
+        finally:  # however it ends, no image is left half looked at
+            importer.stop()
     finally:
         app.close()

@@ -84,6 +84,12 @@ class Notes:
             )
         return str(made)
 
+    def last(self) -> tuple[int, int] | None:
+        """Return size and time (milliseconds) of the newest checkpoint, without making one; None if there is none."""
+        with self._db.read() as c:
+            newest = c.execute(_NEWEST.limit(1)).first()
+        return None if newest is None else (newest.size, newest.made_at)
+
     def cosigned(self, need: int) -> str:
         """Return the newest checkpoint that at least ``need`` witnesses have cosigned.
 

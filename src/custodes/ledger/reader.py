@@ -203,6 +203,11 @@ class LogReader:
         """
         return self._notes.checkpoint(fresh=fresh)
 
+    def checkpointed(self) -> tuple[int, datetime] | None:
+        """Return size and time of the newest checkpoint, without making one; None if there is none yet."""
+        newest = self._notes.last()
+        return None if newest is None else (newest[0], form.from_ms(newest[1]))
+
     def cosigned(self, need: int = 1) -> str:
         """Return the newest checkpoint that at least ``need`` witnesses have cosigned.
 

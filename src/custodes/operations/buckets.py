@@ -8,7 +8,9 @@ that doesn't answer is another matter, worth another try. Messages, and so logs,
 
 from __future__ import annotations
 
+import builtins
 import errno
+import os
 import re
 from dataclasses import dataclass
 from datetime import timedelta
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["BucketObject", "Buckets", "LocalBuckets", "S3Buckets"]
 
 _STORES = 64  # clients that are kept, one a bucket
+_PAGE = 1000  # keys that a service lists at once
 _ATTEMPT = timedelta(seconds=5)  # a read holds an inference thread: at most two attempts
 _CONNECT = timedelta(seconds=2)
 _SICK = frozenset({errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ESTALE, errno.ETIMEDOUT})
@@ -54,9 +57,22 @@ class Buckets(Protocol):
         """
         ...
 
+    def list(self, bucket: str, prefix: str, limit: int) -> tuple[str, ...]:
+        """Return the keys of a bucket below a prefix, by whole parts between slashes, sorted.
+
+        Raises:
+            Invalid: if there is no such bucket, it may not be read (code ``s3``), or it has more than ``limit``.
+            Unavailable: if the place doesn't answer.
+        """
+        ...
+
 
 def _unreadable() -> Invalid:
     return Invalid("There is no such object, or it may not be read.", code=Code.S3)
+
+
+def _too_many(limit: int) -> Invalid:
+    return Invalid(f"There are more than {limit} objects.", remedy="Name a longer prefix.")
 
 
 def _too_large(size: int, limit: int) -> TooLarge:
@@ -88,6 +104,31 @@ class LocalBuckets:
             raise _unreadable() from None
         except ValueError:
             raise _unreadable() from None
+
+    def list(self, bucket: str, prefix: str, limit: int) -> tuple[str, ...]:
+        """List files; errors are those of the protocol. Links are listed, and read if they stay in the bucket."""
+        try:
+            root = self._root.resolve(strict=True)
+            top = root / bucket
+            start = (top / prefix).resolve(strict=True)
+            if bucket in ("", ".", "..") or top.parent != root or not top.is_dir() or not start.is_relative_to(top):
+                raise _unreadable()
+            keys: builtins.list[str] = []
+            for folder, _, names in os.walk(start, onerror=_raise):
+                keys += [(Path(folder) / n).relative_to(top).as_posix() for n in names]
+                if len(keys) > limit:
+                    raise _too_many(limit)
+            return tuple(sorted(keys))
+        except OSError as e:
+            if e.errno in _SICK:
+                raise Unavailable(f"The folder of the buckets can't be read: {e.strerror}.") from None
+            raise _unreadable() from None
+        except ValueError:
+            raise _unreadable() from None
+
+
+def _raise(error: OSError) -> None:
+    raise error
 
 
 class S3Buckets:
@@ -121,6 +162,22 @@ class S3Buckets:
             raise self._explained(str(e)) from None  # its text names the object
         except (self._obstore.exceptions.BaseError, OSError, ValueError):
             raise _unreadable() from None
+
+    def list(self, bucket: str, prefix: str, limit: int) -> tuple[str, ...]:
+        """List objects, but for those that stand for folders; errors are those of the protocol."""
+        if bucket in ("", ".", ".."):
+            raise _unreadable()
+        keys: builtins.list[str] = []
+        try:
+            for page in self._obstore.list(self._store(bucket), prefix or None, chunk_size=_PAGE):
+                keys += [o["path"] for o in page if not o["path"].endswith("/")]
+                if len(keys) > limit:
+                    raise _too_many(limit)
+        except self._obstore.exceptions.GenericError as e:
+            raise self._explained(str(e)) from None  # its text names the bucket
+        except (self._obstore.exceptions.BaseError, OSError, ValueError):
+            raise _unreadable() from None
+        return tuple(sorted(keys))
 
     def _open(self, bucket: str) -> S3Store:
         s = self._settings

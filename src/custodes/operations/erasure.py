@@ -13,6 +13,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from custodes.casework import Searches
 from custodes.db import Database
 from custodes.domain import Reference
 from custodes.errors import Code, NotFound
@@ -23,7 +24,7 @@ from custodes.operations.entries import erased_parts
 from custodes.operations.guard import Guard
 from custodes.operations.owners import owner_of
 
-__all__ = ["Erased", "Eraser", "ErasureOperations", "Mention", "Report"]
+__all__ = ["Erased", "Eraser", "ErasureOperations", "Mention", "Report", "Shelf"]
 
 _MOST = 10_000  # references of one person
 
@@ -53,6 +54,15 @@ class Erased:
 
 
 @dataclass(frozen=True, slots=True)
+class Shelf:
+    """A page of a collection's references with what is kept beside them, and where to go on (None at the end)."""
+
+    collection: Collection
+    references: tuple[tuple[Reference, Held], ...]
+    position: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """What is held of a person in a collection, on which ground, until when, and every use of it."""
 
@@ -73,13 +83,15 @@ class Eraser:
         log: the ledger.
         watch: kept results and sightings.
         grounds: consents.
+        searches: candidates of cases.
     """
 
-    def __init__(self, retention: Retention, log: Log, watch: Watch, grounds: Grounds) -> None:
+    def __init__(self, retention: Retention, log: Log, watch: Watch, grounds: Grounds, searches: Searches) -> None:
         self._retention = retention
         self._log = log
         self._watch = watch
         self._grounds = grounds
+        self._searches = searches
 
     def delete(self, c: sa.Connection, collection: Collection, reference_ids: Sequence[str]) -> Deletion:
         """Delete references that belong to no subject, in a transaction, with all that tells of them."""
@@ -96,9 +108,10 @@ class Eraser:
     def _forget(self, c: sa.Connection, gone: Gone, collection: Collection) -> None:
         """Destroy what else tells of what is gone.
 
-        Openings in the ledger, kept results that tell of any of it, sightings, and labels of consents on which
-        nothing rests any more.
+        Openings in the ledger, kept results that tell of any of it, candidates of cases, sightings, and labels of
+        consents on which nothing rests any more.
         """
+        self._searches.forget(c, gone.reference_ids)
         self._log.forget(c, [owner_of(i) for i in gone.reference_ids])
         about = [*gone.reference_ids, *gone.subject_ids]
         if about:
@@ -169,6 +182,40 @@ class ErasureOperations:
             for part in erased_parts(gone):
                 self._guard.append_system(c, event, told | part.details, part.openings)
         return len(gone)
+
+    def held(
+        self,
+        caller: Caller,
+        name: str,
+        *,
+        after: int = 0,
+        limit: int = 50,
+        user: str | None = None,
+        reference_ids: Sequence[str] | None = None,
+    ) -> Shelf:
+        """Read a page of a collection's references, with since when, from where and on which consent each is kept.
+
+        Args:
+            caller: who asks.
+            name: the collection.
+            after: where the page before ended.
+            limit: most references.
+            user: the subject that has them; all unless it is named.
+            reference_ids: these alone.
+
+        Raises:
+            NotFound: if there is no such collection or subject.
+            Denied: if a rule forbids it.
+        """
+        collection = self._collections.get(name)
+        with self._guard.using(caller, Action.LIST_REFERENCES, collection) as using:
+            page, position = self._references.list(
+                name, after=after, limit=limit, subject_id=user, reference_ids=reference_ids
+            )
+            kept = {h.reference_id: h for h in self._retention.held(name, [r.reference_id for r in page])}
+            using.part.note(listed=len(page))
+            known = tuple((r, kept[r.reference_id]) for r in page if r.reference_id in kept)
+            return Shelf(collection, known, position)
 
     def report(self, caller: Caller, name: str, reference_ids: Sequence[str] = (), user: str | None = None) -> Report:
         """Tell what is held of a person, and every use of it.

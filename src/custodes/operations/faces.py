@@ -298,25 +298,37 @@ class FaceOperations:
         limit: int,
         threshold: float | None,
         quality: QualityFilter,
+        number: int = 0,
     ) -> ImageSearch:
-        """Find references that are alike to the largest face of an image, which is not enrolled.
+        """Find references that are alike to a face of an image, which is not enrolled.
+
+        Args:
+            caller: who asks.
+            name: the collection.
+            source: the image.
+            limit: length of the candidate list.
+            threshold: least similarity, 0..100; None takes the default, or the floor that the rules set.
+            quality: faces below are passed over.
+            number: which of the other faces; 0 is the largest, 1 the next.
 
         Raises:
             NotFound: if there is no such collection.
             Denied: if a rule forbids it.
-            Invalid: if the image can't be read, or shows no face that is good enough (code ``no-face``).
+            Invalid: if the image can't be read, or shows no such face that is good enough (code ``no-face``).
         """
         collection, data = self._collections.get(name), ReadOnce(self._images, source)
         guarded = self._guard.searching(caller, Action.SEARCH_REFERENCES, collection, threshold, lambda: (data.word,))
         with guarded as using:
             probes = self._probes(collection, data, quality)
             engine = probes.engine
-            [template] = engine.embed(probes.good[:1])
+            if not 0 <= number < len(probes.good):
+                raise no_face("chosen place of the image")
+            [template] = engine.embed(probes.good[number : number + 1])
             least = least_cosine(engine.pack, using.threshold)
             found = self._references.search(name, template, limit=limit, threshold=least)
             ranked = candidates(engine, found, using.threshold)
-            self._tell_probe(using.part, probes, ranked)
-            return ImageSearch(probes.size, probes.count, probes.good[0], probes.pack_version, ranked)
+            self._tell_probe(using.part, probes, ranked, number)
+            return ImageSearch(probes.size, probes.count, probes.good[number], probes.pack_version, ranked)
 
     def search_each(
         self,

@@ -18,6 +18,7 @@ from custodes.governance import (
     Action,
     Caller,
     Keys,
+    Logins,
     Principal,
     Provenance,
     Purpose,
@@ -28,7 +29,7 @@ from custodes.governance import (
 from custodes.operations.entries import Acting
 from custodes.operations.guard import Guard
 
-__all__ = ["Identity"]
+__all__ = ["Identity", "managing", "of_overseer"]
 
 _MAX_LABEL = 100
 _MAX_DAYS = 3650
@@ -41,12 +42,20 @@ class Identity:
     """Use cases around access keys."""
 
     def __init__(
-        self, guard: Guard, database: Database, registry: Registry, keys: Keys, replays: Replays, credentials: Path
+        self,
+        guard: Guard,
+        database: Database,
+        registry: Registry,
+        keys: Keys,
+        logins: Logins,
+        replays: Replays,
+        credentials: Path,
     ) -> None:
         self._guard = guard
         self._db = database
         self._registry = registry
         self._keys = keys
+        self._logins = logins
         self._replays = replays
         self._credentials = credentials
 
@@ -115,9 +124,9 @@ class Identity:
             owners += [self._registry.authority(c, state, authority).organisation] if authority is not None else []
         if any(owner != holder.organisation for owner in owners):
             raise Invalid("A key names cases and authorities of its holder's own organisation.")
-        with self._guard.acting(caller, _managing(caller, principal), of=holder.organisation) as acting:
-            if Role.OVERSIGHT in holder.roles and caller.principal != principal and self._has_key(principal):
-                raise _of_overseer()
+        with self._guard.acting(caller, managing(caller, principal), of=holder.organisation) as acting:
+            if Role.OVERSIGHT in holder.roles and caller.principal != principal and self._has_one(acting, principal):
+                raise of_overseer()
             if caller.principal == principal and not self._may_have(acting, principal, purpose):
                 raise Denied(
                     f"You have no key for {purpose}, so that you can't make yourself one.",
@@ -144,8 +153,11 @@ class Identity:
         mine = [k for k in self._keys.list() if k.principal == principal and k.revoked_at is None]
         return any(k.purpose == purpose for k in mine)
 
-    def _has_key(self, principal: str) -> bool:
-        return any(k.principal == principal for k in self._keys.list())
+    def _has_one(self, acting: Acting, principal: str) -> bool:
+        """Tell whether somebody has a key or a login."""
+        return self._logins.has(acting.connection, principal) or any(
+            k.principal == principal for k in self._keys.list()
+        )
 
     def list_keys(self) -> tuple[AccessKey, ...]:
         """List all access keys, without secrets."""
@@ -161,9 +173,9 @@ class Identity:
             Unavailable: if that can't be read or written.
         """
         holder = self._holder_of(access_key_id)
-        with self._guard.acting(caller, _managing(caller, holder.id), of=holder.organisation) as acting:
+        with self._guard.acting(caller, managing(caller, holder.id), of=holder.organisation) as acting:
             if Role.OVERSIGHT in holder.roles and caller.principal != holder.id:
-                raise _of_overseer()
+                raise of_overseer()
             key = self._keys.revoke(access_key_id)
             acting.note(change="key-revoked", target=access_key_id, principal=key.principal)
         stored = self._stored()
@@ -289,13 +301,15 @@ def _check(label: str, days: int | None, provenance: str | None) -> None:
         raise Invalid(f"Images come from one of {', '.join(Provenance)}.")
 
 
-def _managing(caller: Caller, principal: str) -> Action:
+def managing(caller: Caller, principal: str) -> Action:
+    """Return what it is to give somebody a credential: of their own, or another's."""
     return Action.MANAGE_OWN_KEYS if caller.principal == principal else Action.MANAGE_KEYS
 
 
-def _of_overseer() -> Denied:
+def of_overseer() -> Denied:
+    """Return the error of who would make a credential that is an overseer's own affair."""
     return Denied(
-        "An overseer's keys, from the second on, are the overseer's own affair.",
+        "An overseer's keys and logins, from the second on, are the overseer's own affair.",
         remedy="If one is lost, two overseers give a new one: custodes easings propose new-key-for-overseer.",
         code="base.overseers-own-keys",
     )

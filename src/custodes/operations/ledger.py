@@ -8,6 +8,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import sqlalchemy as sa
+
 from custodes.errors import Denied, Invalid, NotFound
 from custodes.governance import ALL, EXIGENCY_LASTS, Action, Caller, Grounds
 from custodes.ledger import Disclosed as Disclosed
@@ -19,7 +21,23 @@ from custodes.ledger import verify as verify
 from custodes.operations.entries import Acting
 from custodes.operations.guard import Guard
 
-__all__ = ["Disclosed", "LedgerOperations", "Verified", "check_disclosure", "open_source", "verify"]
+__all__ = [
+    "Disclosed",
+    "LedgerOperations",
+    "Verified",
+    "check_disclosure",
+    "is_sealed",
+    "open_source",
+    "verify",
+]
+
+
+def is_sealed(grounds: Grounds, c: sa.Connection, entry: Mapping[str, object], now: datetime) -> bool:
+    """Tell whether an entry is of an exigent search older than 48 hours for which no authority was filed."""
+    if not entry.get("exigent"):
+        return False
+    age = now - datetime.fromisoformat(str(entry["at"]))
+    return age >= EXIGENCY_LASTS and not grounds.is_satisfied(c, str(entry["authority"]))
 
 
 class LedgerOperations:
@@ -93,6 +111,14 @@ class LedgerOperations:
         self._guard.system("published", {"entries": self._log.size()})
         return self._log.publish(folder)
 
+    def prove(self, index: int) -> bytes:
+        """Return an entry and the proof that it is in the ledger, as JSON; nothing is opened: it is all published.
+
+        Raises:
+            NotFound: if there is no such entry.
+        """
+        return self._log.disclose(index, ()).to_json()
+
     def disclose(self, caller: Caller, index: int, names: Iterable[str] | None = None) -> bytes:
         """Open an entry to somebody, with a proof that it is in the ledger, as JSON; the disclosure is an entry too.
 
@@ -118,10 +144,7 @@ class LedgerOperations:
         Raises:
             Denied: if it is older than 48 hours, and no authority was filed for it.
         """
-        if not entry.get("exigent"):
-            return
-        age = acting.now - datetime.fromisoformat(str(entry["at"]))
-        if age >= EXIGENCY_LASTS and not self._grounds.is_satisfied(acting.connection, str(entry["authority"])):
+        if is_sealed(self._grounds, acting.connection, entry, acting.now):
             raise Denied(
                 "The results of this exigent search are sealed: no authority was filed for it within 48 hours.",
                 code="base.results-sealed",

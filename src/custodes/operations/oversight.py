@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 
+import sqlalchemy as sa
+
 from custodes.db import Database
 from custodes.errors import Conflict, Denied, Invalid, NotFound
 from custodes.governance import (
@@ -20,6 +22,7 @@ from custodes.governance import (
     Easing,
     EasingKind,
     Keys,
+    Logins,
     People,
     Purpose,
     Registry,
@@ -35,9 +38,9 @@ from custodes.governance.registry import State
 from custodes.operations.entries import Acting
 from custodes.operations.guard import Guard
 
-__all__ = ["OversightOperations"]
+__all__ = ["PROPOSED_FOR", "OversightOperations"]
 
-_PROPOSED_FOR = timedelta(days=14)
+PROPOSED_FOR = timedelta(days=14)
 """So long another overseer may approve a proposal."""
 
 
@@ -53,6 +56,7 @@ class OversightOperations:
         people: People,
         watch: Watch,
         keys: Keys,
+        logins: Logins,
     ) -> None:
         self._guard = guard
         self._db = database
@@ -61,6 +65,7 @@ class OversightOperations:
         self._people = people
         self._watch = watch
         self._keys = keys
+        self._logins = logins
 
     def _state(self) -> State:
         with self._db.read() as c:
@@ -270,8 +275,8 @@ class OversightOperations:
             Conflict: if it is too old, its target has changed, or its proposer is no overseer any more.
         """
         remedy = "Propose it anew."
-        if acting.now - proposed.proposed_at > _PROPOSED_FOR:
-            raise Conflict(f"The proposal is older than {_PROPOSED_FOR.days} days.", remedy=remedy)
+        if acting.now - proposed.proposed_at > PROPOSED_FOR:
+            raise Conflict(f"The proposal is older than {PROPOSED_FOR.days} days.", remedy=remedy)
         if proposed.person not in acting.permit.state.overseers:
             raise Conflict("Who proposed it is no overseer any more.", remedy=remedy)
         if self._restraints.fingerprint(acting.connection, proposed.target) != proposed.about:
@@ -294,7 +299,7 @@ class OversightOperations:
                 if acting.permit.state.is_operator(principals[target].person):
                     raise Denied("One person isn't operator and overseer.", code="base.operator-no-overseer")
                 self._people.set_roles(c, target, principals[target].roles | {Role.OVERSIGHT})
-                self._keys.forget(target)  # whoever made them may know their secrets
+                self._forget(c, target)  # whoever made them may know their secrets
             case EasingKind.DISMISS:
                 left = principals[target].roles - {Role.OVERSIGHT}
                 if left:
@@ -302,7 +307,12 @@ class OversightOperations:
                 else:
                     self._people.suspend(c, target, acting.now)
             case EasingKind.REKEY:
-                self._keys.forget(target)
+                self._forget(c, target)
+
+    def _forget(self, c: sa.Connection, principal: str) -> None:
+        """Forget keys and login of somebody, who then gets the first anew."""
+        self._keys.forget(principal)
+        self._logins.forget(c, principal)
 
     # --- alarms ---
 

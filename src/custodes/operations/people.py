@@ -13,6 +13,7 @@ from custodes.governance import (
     Action,
     Caller,
     Keys,
+    Logins,
     Organisation,
     OrgClass,
     People,
@@ -31,12 +32,15 @@ __all__ = ["PeopleOperations"]
 class PeopleOperations:
     """Organisations, people, roles, training."""
 
-    def __init__(self, guard: Guard, database: Database, registry: Registry, people: People, keys: Keys) -> None:
+    def __init__(
+        self, guard: Guard, database: Database, registry: Registry, people: People, keys: Keys, logins: Logins
+    ) -> None:
         self._guard = guard
         self._db = database
         self._registry = registry
         self._people = people
         self._keys = keys
+        self._logins = logins
 
     def _state(self) -> State:
         with self._db.read() as c:
@@ -71,6 +75,7 @@ class PeopleOperations:
         with guarded as acting:
             at = acting.now if suspended else None
             self._people.suspend_organisation(acting.connection, organisation, at)
+            self._logins.end_all(acting.connection, *(p.id for p in members))
             change = "organisation-suspended" if suspended else "organisation-resumed"
             acting.note(change=change, target=organisation)
 
@@ -143,6 +148,7 @@ class PeopleOperations:
             self._keep_apart(acting, found.person)
             if Role.OVERSIGHT in granted - found.roles:
                 self._keys.forget(principal)  # whoever made them may know their secrets
+                self._logins.forget(acting.connection, principal)
             acting.note(change="roles-changed", target=principal, roles=sorted(map(str, granted)))
 
     def suspend(self, caller: Caller, principal: str, *, suspended: bool) -> None:
@@ -157,6 +163,7 @@ class PeopleOperations:
         with guarded as acting:
             self._unchanged(acting, found)
             self._people.suspend(acting.connection, principal, acting.now if suspended else None)
+            self._logins.end_all(acting.connection, principal)
             acting.note(change="person-suspended" if suspended else "person-resumed", target=principal)
 
     def train(self, caller: Caller, principal: str, course: str, since: datetime, until: datetime) -> None:

@@ -26,7 +26,7 @@ from custodes.config import Limits
 from custodes.domain import ImageSize, UInt8
 from custodes.errors import Code, InvalidImage, NotFound, TooLarge
 
-__all__ = ["Image", "decode", "read", "read_bytes"]
+__all__ = ["Image", "check", "decode", "is_photo", "read", "read_bytes"]
 
 _Samples = npt.NDArray[np.integer | np.floating]
 """What OpenCV decodes to: 8 or 16 bits."""
@@ -130,6 +130,31 @@ def decode(data: bytes, limits: Limits) -> Image:
         InvalidImage: ``image-too-small``: a side is shorter than the limit; ``image-format``: neither JPEG nor
             PNG, cut short or broken.
     """
+    header = _checked(data, limits)
+    reduction = _reduction(header)
+    pixels = _upright(_pixels(data, header, reduction), header.orientation)
+    if reduction == 1:
+        return Image(pixels)
+    sides = (header.height, header.width) if header.orientation >= 5 else (header.width, header.height)
+    return Image(pixels, whole=ImageSize(*sides))
+
+
+def is_photo(data: bytes) -> bool:
+    """Tell whether bytes begin as a JPEG or PNG does."""
+    return data.startswith((_JPEG, _PNG))
+
+
+def check(data: bytes, limits: Limits) -> None:
+    """Check what a JPEG or PNG says of itself; none of its pixels is decoded.
+
+    Raises:
+        Invalid: as :func:`decode` does, unless only the pixels are broken.
+    """
+    _checked(data, limits)
+
+
+def _checked(data: bytes, limits: Limits) -> _Header:
+    """Read the header, and hold it to the limits."""
     if len(data) > limits.image_bytes:
         raise TooLarge(
             f"The image has {len(data)} bytes; at most {limits.image_bytes} are taken.", code=Code.IMAGE_BYTES
@@ -150,12 +175,7 @@ def decode(data: bytes, limits: Limits) -> Image:
             f"The image is {header.width} x {header.height} pixels; at most {limits.image_pixels} are taken.",
             code=Code.IMAGE_PIXELS,
         )
-    reduction = _reduction(header)
-    pixels = _upright(_pixels(data, header, reduction), header.orientation)
-    if reduction == 1:
-        return Image(pixels)
-    sides = (header.height, header.width) if header.orientation >= 5 else (header.width, header.height)
-    return Image(pixels, whole=ImageSize(*sides))
+    return header
 
 
 def read(path: Path, limits: Limits) -> Image:
