@@ -48,6 +48,7 @@ _TITLES = {
     "ledger": "`[ledger]`",
     "vision": "`[vision]`",
     "limits": "`[limits]`",
+    "imports": "`[imports]`",
     "s3": "`[s3]`",
     "log": "`[log]`",
 }

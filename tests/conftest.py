@@ -4,18 +4,25 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import secrets
 import socket
 import subprocess
 import sys
+import tempfile
 import time
+import urllib.error
+import urllib.request
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
+from urllib.parse import urlsplit
 
 import boto3
+import coverage
 import cv2
 import numpy as np
 import orjson
@@ -24,6 +31,7 @@ import pytest
 from botocore.config import Config as BotoConfig
 
 from custodes.api.aws.protocol import Protocol
+from custodes.cli import main
 
 ROOT = Path(__file__).parent.parent
 DATA = Path(__file__).parent / "data"
@@ -48,10 +56,60 @@ def _check_answer(http_response, model, **_: object) -> None:
     assert framed or document["__type"] in _PROTOCOL.declared(model.name), document
 
 
-def free_port() -> int:
-    """Return a port that nobody listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as s:
-        return int(s.getsockname()[1])
+# --- Several processes of pytest-xdist's ------------------------------------------------------------------------------
+
+
+def _is_worker(config: pytest.Config) -> bool:
+    return hasattr(config, "workerinput")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Leave the measuring of a worker to pytest-cov, which heeds ``no_cover``, from here on.
+
+    Until here it was measured as every process is that the tests start.
+    """
+    measuring = coverage.Coverage.current()
+    if _is_worker(session.config) and session.config.pluginmanager.hasplugin("_cov") and measuring is not None:
+        measuring.stop()
+        measuring.save()
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Let workers begin with the files of slow tests, so that none of them is the last one that the others wait for."""
+    if _is_worker(config):
+        slow = {item.path for item in items if item.get_closest_marker("slow")}
+        items.sort(key=lambda item: item.path not in slow)
+
+
+@contextlib.contextmanager
+def _locked(folder: Path, kind: int) -> Iterator[None]:
+    """Hold a lock that all workers know by a folder that is there anyway."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, kind)
+        yield
+    finally:
+        fcntl.flock(handle, fcntl.LOCK_UN)  # a process that was forked meanwhile may still have it open
+        os.close(handle)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """Run a test that is marked ``alone`` while no other worker runs any.
+
+    Who waits for the room holds the door meanwhile, so that it gets in when those leave who are in.
+    """
+    if not _is_worker(item.config):
+        return (yield)
+    door, room = DATA, DATA.parent
+    with contextlib.ExitStack() as held:
+        with _locked(door, fcntl.LOCK_EX):
+            held.enter_context(_locked(room, fcntl.LOCK_EX if item.get_closest_marker("alone") else fcntl.LOCK_SH))
+        return (yield)
+
+
+# --- Servers and commands ---------------------------------------------------------------------------------------------
 
 
 @dataclass
@@ -106,6 +164,42 @@ def run_cli(*arguments: str, environment: dict[str, str]) -> subprocess.Complete
     )
 
 
+@contextlib.contextmanager
+def _printed_to(number: int, name: str, patch: pytest.MonkeyPatch) -> Iterator[BinaryIO]:
+    """Send what goes to a stream of this process, be it from Python or from a library, to a file."""
+    with tempfile.TemporaryFile() as file:
+        kept = os.dup(number)
+        os.dup2(file.fileno(), number)
+        try:
+            with open(number, "w", encoding="utf-8", closefd=False) as stream:
+                patch.setattr(sys, name, stream)
+                yield file
+        finally:
+            os.dup2(kept, number)
+            os.close(kept)
+
+
+def run_here(*arguments: str, environment: dict[str, str]) -> subprocess.CompletedProcess[bytes]:
+    """Run ``custodes`` in this process as its script does, and return what it printed.
+
+    It is for tests of what a command does: a process of its own costs more than a second each.
+    """
+    with contextlib.ExitStack() as streams, pytest.MonkeyPatch.context() as patch:
+        for name in set(os.environ) - set(environment):
+            patch.delenv(name)
+        for name, value in environment.items():
+            patch.setenv(name, value)
+        patch.setattr(sys, "argv", ["custodes", *arguments])
+        patch.setattr(sys, "stdin", streams.enter_context(Path(os.devnull).open()))
+        out, err = (streams.enter_context(_printed_to(n, f"std{w}", patch)) for n, w in ((1, "out"), (2, "err")))
+        with pytest.raises(SystemExit) as left:
+            main()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        texts = [file.seek(0) or file.read() for file in (out, err)]
+    return subprocess.CompletedProcess(arguments, int(left.value.code or 0), *texts)
+
+
 def environment_for(data: Path, **settings: str) -> dict[str, str]:
     """Return an environment whose only Custodes settings are these; the models' cache is shared by all tests."""
     base = {k: v for k, v in os.environ.items() if not k.startswith(("CUSTODES_", "AWS_"))}
@@ -114,10 +208,10 @@ def environment_for(data: Path, **settings: str) -> dict[str, str]:
 
 def start_server(data: Path, **settings: str) -> Server:
     """Start ``custodes serve`` and wait until it answers."""
-    port = settings.pop("CUSTODES_PORT", None) or str(free_port())
-    environment = environment_for(data, CUSTODES_PORT=port, **settings)
-    log = data / "server.log"
+    environment = environment_for(data, CUSTODES_PORT="0", **settings)
+    log, endpoint = data / "server.log", data / "endpoint"
     data.mkdir(parents=True, exist_ok=True)
+    endpoint.unlink(missing_ok=True)  # of a server before it that was killed, or of another one of this folder
     with log.open("ab") as err, (data / "server.out").open("ab") as out:
         process = subprocess.Popen(
             [sys.executable, "-c", "from custodes.cli import main; main()", "serve"],
@@ -131,11 +225,13 @@ def start_server(data: Path, **settings: str) -> Server:
             process.kill()
             raise RuntimeError(log.read_text())
         try:
-            socket.create_connection(("127.0.0.1", int(port)), 1).close()
+            address = urlsplit(endpoint.read_text())
+            socket.create_connection((address.hostname, address.port), 1).close()
             break
         except OSError:
             time.sleep(0.02)
-    made = run_cli("keys", "create", "--json", environment=environment)
+    environment["CUSTODES_PORT"] = str(address.port)
+    made = run_here("keys", "create", "--json", environment=environment)
     assert made.returncode == 0, made.stderr
     key = orjson.loads(made.stdout)
     return Server(
@@ -149,10 +245,26 @@ def start_server(data: Path, **settings: str) -> Server:
     )
 
 
+def _is_warm(server: Server) -> bool:
+    try:
+        with urllib.request.urlopen(f"{server.endpoint_url}/v1/ready", timeout=10):
+            return True
+    except urllib.error.HTTPError as error:
+        error.close()
+        return False
+
+
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server with default settings that all tests share; each uses collections of its own."""
+    """A server with default settings that all tests share; each uses collections of its own.
+
+    It has loaded its models, so that what a test sees of its memory and speed is the test's own doing.
+    """
     running = start_server(tmp_path_factory.mktemp("server"))
+    deadline = time.monotonic() + _START
+    while not _is_warm(running) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    os.truncate(running.log, 0)  # it says that it wasn't ready, which some tests would take for a failure of theirs
     yield running
     running.stop()
 
@@ -238,10 +350,20 @@ def people(server: Server) -> People:
 
 @pytest.fixture(scope="session")
 def custodes() -> Callable[..., subprocess.CompletedProcess[bytes]]:
-    """Runs ``custodes`` on a data folder, with settings as variables."""
+    """Runs ``custodes`` on a data folder, with settings as variables, in a process of its own."""
 
     def run(data: Path, *arguments: str, **settings: str) -> subprocess.CompletedProcess[bytes]:
         return run_cli(*arguments, environment=environment_for(data, **settings))
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def custodes_here() -> Callable[..., subprocess.CompletedProcess[bytes]]:
+    """Does the same in this process."""
+
+    def run(data: Path, *arguments: str, **settings: str) -> subprocess.CompletedProcess[bytes]:
+        return run_here(*arguments, environment=environment_for(data, **settings))
 
     return run
 

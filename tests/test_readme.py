@@ -50,19 +50,13 @@ def test_the_library_s_snippet_works() -> None:
     assert 0.3 < cosine < 1
 
 
-def test_every_command_that_is_shown_exists() -> None:
+def test_every_command_that_is_shown_exists(custodes_here, tmp_path: Path) -> None:
     """Each line of the shell snippet that calls custodes names a command."""
     commands = re.findall(r"^custodes ([a-z]+)(?: ([a-z]+)\b(?![./]))?", "\n".join(_snippets("sh")), re.MULTILINE)
     assert len(commands) >= 8
     for noun, verb in commands:
         words = [noun, verb] if noun in ("collections", "faces", "users", "keys", "pack") else [noun]
-        done = subprocess.run(
-            [sys.executable, "-c", "from custodes.cli import main; main()", *words, "--help"],
-            capture_output=True,
-            timeout=60,
-            check=False,
-        )
-        assert done.returncode == 0, words
+        assert custodes_here(tmp_path, *words, "--help").returncode == 0, words
 
 
 def test_the_library_reads_the_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

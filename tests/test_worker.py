@@ -6,14 +6,18 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+import cv2
+import numpy as np
 import orjson
 import structlog
 
 from custodes.app import App
+from custodes.casework import ImportState, ItemOutcome
 from custodes.config import Config
 from custodes.errors import Unavailable
-from custodes.governance import OPERATOR, Caller, ConsentKind, Purpose
-from custodes.worker import Housekeeper, notify
+from custodes.governance import OPERATOR, Caller, ConsentKind, OrgClass, Purpose, Role
+from custodes.operations.imports import SourceKind
+from custodes.worker import Housekeeper, Importer, notify
 
 ME = Caller(OPERATOR, Purpose.PHOTO_LIBRARY, provenance="own")
 PHOTO = Path(__file__).parent / "data" / "obama_1.jpg"
@@ -70,3 +74,75 @@ def test_alarms_are_logged_without_names() -> None:
     assert orjson.loads(orjson.dumps(told)) == [
         {"event": "alarm to oversight", "kind": "tracking", "alarm": "alarm-0123456789abcdef", "log_level": "warning"}
     ]
+
+
+def _case(app: App) -> tuple[Caller, str]:
+    """Let a rescuer open a case."""
+    rescue = app.people.add_organisation(ME, "Rescue", OrgClass.VICTIM_RESCUE, "US-CA").id
+    cara = app.people.add(ME, rescue, "cara@example.org", "Cara", [Role.ADMIN, Role.USER]).id
+    caller = Caller(cara, Purpose.MISSING_PERSON)
+    return caller, app.casework.cases.open(caller, Purpose.MISSING_PERSON, "Lena").id
+
+
+def test_imports_that_wait_are_worked_on(tmp_path: Path) -> None:
+    """An upload and a folder, one after another; what a killed upload left goes at the start, and no name is logged."""
+    app = App.open(Config(data=tmp_path / "data"))
+    caller, case = _case(app)
+    told = {"provenance": "case-file", "basis": "Art. 9", "source": "Mr Meyer"}
+    imports = app.casework.imports
+    first = imports.spool(caller, case, [PHOTO.read_bytes()], name="lena.jpg", **told)
+    second = imports.begin(caller, case, SourceKind.FOLDER, str(PHOTO.parent), **told)
+    (tmp_path / "empty").mkdir()
+    third = imports.begin(caller, case, SourceKind.FOLDER, str(tmp_path / "empty"), **told)
+    (app.config.spool / "imp-left").write_bytes(b"of a process that was killed")
+    importer = Importer(app, 0.05)
+    failing = iter([ZeroDivisionError(), Unavailable("The bucket is away.")])
+    go_on = type(imports).go_on
+
+    def failing_first(import_id: str, **more) -> object:
+        for error in failing:
+            raise error
+        return go_on(imports, import_id, **more)
+
+    imports.go_on = failing_first  # type: ignore[method-assign]
+    with structlog.testing.capture_logs() as logged:
+        importer.start()
+        assert _waited_for(lambda: all(i.state == ImportState.DONE for i in imports.list(caller, case)))
+        importer.stop()
+    done = [imports.get(caller, i.id) for i in (first, second, third)]
+    assert [d.state for d in done] == [ImportState.DONE] * 3
+    assert done[1].counts[ItemOutcome.DUPLICATE] == 1
+    assert list(app.config.spool.iterdir()) == []
+    assert logged[0]["event"] == "removed what uploads had left"
+    assert [e["event"] for e in logged[1:3]] == ["an import failed", "an import has to wait"]
+    assert [e["state"] for e in logged if e["event"] == "worked on an import"] == ["done"] * 3
+    assert not any(word in str(logged) for word in ("lena", "Meyer", str(PHOTO.parent)))
+    app.close()
+
+
+def test_an_import_waits_for_the_next_start(tmp_path: Path) -> None:
+    """Ending the worker ends with the images that are being looked at."""
+    app = App.open(Config(data=tmp_path / "data"))
+    caller, case = _case(app)
+    (tmp_path / "photos").mkdir()
+    for n in range(200):
+        (tmp_path / "photos" / f"{n}.png").write_bytes(
+            cv2.imencode(".png", np.full((90, 90, 3), n, np.uint8))[1].tobytes()
+        )
+    told = {"provenance": "case-file", "basis": "Art. 9", "source": "Mr Meyer"}
+    imports = app.casework.imports
+    made = imports.begin(caller, case, SourceKind.FOLDER, str(tmp_path / "photos"), **told)
+    Importer(app, 0.05).stop()  # one that was never started
+    importer = Importer(app, 0.05)
+    importer.start()
+    assert _waited_for(lambda: imports.get(caller, made.id).counts)
+    importer.stop()
+    halted = imports.get(caller, made.id)
+    assert halted.state == ImportState.WAITING
+    assert 0 < halted.counts[ItemOutcome.IMPORTED] < 200
+    again = Importer(app, 0.05)
+    again.start()
+    assert _waited_for(lambda: imports.get(caller, made.id).state == ImportState.DONE)
+    again.stop()
+    assert imports.get(caller, made.id).counts == {ItemOutcome.IMPORTED: 200}
+    app.close()

@@ -21,6 +21,7 @@ from custodes.operations.accounts import Accounts
 from custodes.operations.beginning import begin
 from custodes.operations.browsing import Browsing
 from custodes.operations.buckets import Buckets, LocalBuckets, S3Buckets
+from custodes.operations.bundle import BundleOperations
 from custodes.operations.candidates import CandidateOperations
 from custodes.operations.cases import CaseOperations
 from custodes.operations.collections import CollectionOperations
@@ -77,6 +78,7 @@ class Casework:
     imports: ImportOperations
     hash_lists: HashListOperations
     leads: LeadOperations
+    bundles: BundleOperations
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +192,8 @@ class App:
         invitations = Invitations(guard, database, registry, people, keys, logins)
         staff = PeopleOperations(guard, database, registry, people, keys, logins)
         spool = Spool(config.spool, config.imports.upload_bytes)
-        bench = Bench(guard, desk, references, engines, Imports(vault), HashLists(vault), config.limits)
+        imports = Imports(vault)
+        bench = Bench(guard, desk, references, engines, imports, HashLists(vault), config.limits)
         return cls(
             config=config,
             engines=engines,
@@ -221,7 +224,7 @@ class App:
             ),
             packs=PackOperations(config),
             managing=Managing(guard, database, registry, staff, identity, invitations, on_which_ground),
-            overview=Overview(guard, database, registry, watch, collections, log),
+            overview=Overview(guard, database, registry, watch, collections, log, desk.files, imports),
             casework=Casework(
                 cases=cases,
                 pictures=pictures,
@@ -234,6 +237,7 @@ class App:
                 imports=ImportOperations(bench, cases, Sources(config, buckets, spool), spool),
                 hash_lists=HashListOperations(guard, desk, bench.lists),
                 leads=LeadOperations(guard, desk, pictures, dossier, log, review.see),
+                bundles=BundleOperations(guard, desk, pictures, bench.store, dossier, log, review.see),
             ),
             page_key=vault.derive("page-token"),
             door_key=vault.derive("console"),

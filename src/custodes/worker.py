@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the server does beside answering: erasing what is due, and bringing in what waits to be imported."""
+"""What the server does beside answering: erasing what is due, imports that wait, and standing searches."""
 
 from __future__ import annotations
 
@@ -47,16 +47,17 @@ class Housekeeper:
         while not self._stopped.is_set():
             try:
                 gone = self._app.erasure.run_retention()
+                cases = self._app.casework.cases.run_retention()
             except CustodesError as error:  # it is tried again; what is due stays due
                 _log.error("erasing what is due failed", error=type(error).__name__, why=error.message)
             else:
-                if gone:
-                    _log.info("erased what was due", references=gone)
+                if gone or cases:
+                    _log.info("erased what was due", references=gone, cases=cases)
             self._stopped.wait(self._seconds)
 
 
 class Importer:
-    """Works on imports that nobody works on, one after another, in a thread of its own.
+    """Works on imports that nobody works on, then makes standing searches again, in a thread of its own.
 
     Args:
         app: the installation.
@@ -70,7 +71,7 @@ class Importer:
         self._thread = threading.Thread(target=self._run, name="importer", daemon=True)
 
     def start(self) -> None:
-        """Begin, by removing what a process that was killed has left of uploads."""
+        """Begin, by removing what is left of uploads: of a process that was killed, or of a case that is erased."""
         self._thread.start()
 
     def stop(self) -> None:
@@ -81,13 +82,15 @@ class Importer:
 
     def _run(self) -> None:
         imports = self._app.casework.imports
-        if left := imports.sweep():
-            _log.info("removed what uploads had left", files=left)
         while not self._stopped.is_set():
             try:
+                if left := imports.sweep():
+                    _log.info("removed what uploads had left", files=left)
                 for import_id in imports.pending():
                     if not self._stopped.is_set():
                         self._go_on(import_id)
+                if made := self._app.casework.standing.run_standing():
+                    _log.info("made standing searches again", count=made)
             except CustodesError as error:  # it is tried again
                 _log.error("looking for imports failed", error=type(error).__name__, why=error.message)
             self._stopped.wait(self._seconds)

@@ -143,6 +143,7 @@ def detect(wire, data: bytes):
     return wire.call("DetectFaces", {"Image": {"Bytes": base64.b64encode(data).decode()}})
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("name", BAD)
 def test_bad_picture_is_refused(wire, people, name: str) -> None:
     """Whatever isn't a picture within the limits is refused by a declared error within a second."""
@@ -168,6 +169,7 @@ def test_bad_picture_is_refused_by_every_operation(wire, collection, people, ope
             assert (answer.status, answer.error) == (400, error)
 
 
+@pytest.mark.alone
 def test_picture_of_5_mb_and_one_byte(wire, people) -> None:
     """A picture of 5 MB is read, one of a byte more is told by its size, and not by its bytes."""
     room = 5 * MEGABYTE - len(people.ann)

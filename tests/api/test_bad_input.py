@@ -21,6 +21,8 @@ DENIED = "AccessDeniedException"
 TOO_LARGE = "RequestEntityTooLargeException"
 MEGABYTE = 2**20
 
+pytestmark = pytest.mark.alone
+
 
 @pytest.fixture(autouse=True)
 def still_there(wire):

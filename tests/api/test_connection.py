@@ -16,6 +16,8 @@ from custodes.api.connection import Connection
 REFUSED = b"HTTP/1.1 400 Bad Request"
 GOOD = b"GET / HTTP/1.1\r\nhost: a\r\n\r\n"
 
+pytestmark = pytest.mark.alone
+
 
 class Impatient(Connection):
     """Waits 600 ms for a head of at most 1,000 bytes."""

@@ -14,6 +14,7 @@ from typing import Annotated
 import httpx
 import pytest
 from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi.dependencies.models import Dependant
 from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
 from markupsafe import escape
@@ -202,10 +203,17 @@ def test_a_denial_names_every_rule(inside: Inside) -> None:
 # --- checks ---
 
 
+def _calls(dependant: Dependant) -> Iterator[object]:
+    """Return what a route depends on, directly or through others."""
+    for found in dependant.dependencies:
+        yield found.call
+        yield from _calls(found)
+
+
 def test_every_page_checks_who_asks() -> None:
     """Each asks for a visitor, or a stranger at the door, whose token is checked; none lets FastAPI read a body."""
     for route in (r for pages in ROUTERS for r in pages.routes if isinstance(r, APIRoute)):
-        checked = {d.call for d in route.dependant.dependencies if d.call.__module__ == visits.__name__}
+        checked = [c for c in _calls(route.dependant) if c.__module__ == visits.__name__]
         assert checked or route.path == "/console/", f"{route.path} asks for nobody"
         assert route.body_field is None, f"{route.path} reads its body before the checks"
 

@@ -13,6 +13,8 @@ from custodes.api.gate import Cause, Gate, HungUp
 from custodes.config import Server
 from custodes.errors import Throttled
 
+pytestmark = pytest.mark.alone
+
 
 @pytest.fixture
 def gate() -> Iterator[Gate]:

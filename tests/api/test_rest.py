@@ -58,6 +58,7 @@ def test_ready(get) -> None:
     assert answer.document == {"status": "ok", "warm_up": "warm"}
 
 
+@pytest.mark.alone
 def test_health_while_the_database_is_locked(get, wire, server, collection) -> None:
     """Health, readiness and numbers are told at once though all database threads wait for somebody's lock."""
     test_ready(get)

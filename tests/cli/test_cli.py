@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every command of ``custodes``, run as a user runs it: what it prints, in words and as JSON, and how it fails."""
+"""Every command of ``custodes``: what it prints, in words and as JSON, and how it fails.
+
+Most commands run in this process; some of each kind run in one of their own, as a user runs them.
+"""
 
 from __future__ import annotations
 
@@ -21,8 +24,14 @@ Done = subprocess.CompletedProcess[bytes]
 
 
 @pytest.fixture
-def run(custodes, tmp_path: Path) -> Callable[..., Done]:
+def run(custodes_here, tmp_path: Path) -> Callable[..., Done]:
     """Runs a command on a data folder of the test's own."""
+    return lambda *arguments, **settings: custodes_here(tmp_path / "data", *arguments, **settings)
+
+
+@pytest.fixture
+def start(custodes, tmp_path: Path) -> Callable[..., Done]:
+    """Does the same in a process of its own."""
     return lambda *arguments, **settings: custodes(tmp_path / "data", *arguments, **settings)
 
 
@@ -57,12 +66,13 @@ def _lines(raw: bytes) -> list[str]:
     return raw.decode().splitlines()
 
 
-def test_help_is_there_at_once_and_names_every_command(run) -> None:
+@pytest.mark.alone
+def test_help_is_there_at_once_and_names_every_command(start) -> None:
     """--help lists all commands with what they do, in less than a second."""
     seconds = []
     for _ in range(2):
         begun = time.perf_counter()
-        done = run("--help", COLUMNS="100")
+        done = start("--help", COLUMNS="100")
         seconds.append(time.perf_counter() - begun)
     assert done.returncode == 0
     assert min(seconds) < 1.0
@@ -72,7 +82,7 @@ def test_help_is_there_at_once_and_names_every_command(run) -> None:
     assert max(len(line) for line in text.splitlines()) <= 100
 
 
-def test_keys_are_made_listed_and_revoked(run, ask) -> None:
+def test_keys_are_made_listed_and_revoked(start, ask) -> None:
     """create --json has what a script needs; the list never has secrets; a revoked key says when."""
     made = ask("keys", "create", "--label", "ci")
     assert set(made) == {
@@ -85,14 +95,14 @@ def test_keys_are_made_listed_and_revoked(run, ask) -> None:
         "credentials",
     }
     assert (made["endpoint_url"], made["region"]) == ("http://127.0.0.1:8420", "us-east-1")
-    words = run("keys", "create").stdout.decode()
+    words = start("keys", "create").stdout.decode()
     assert "not shown again" in words
     listed = ask("keys", "list")
     assert [(k["label"], k["revoked_at"]) for k in listed] == [("ci", None), ("", None)]
     assert made["secret_access_key"] not in orjson.dumps(listed).decode()
     assert ask("keys", "revoke", made["access_key_id"]) == {"access_key_id": made["access_key_id"], "revoked": True}
     assert ask("keys", "list")[0]["revoked_at"] is not None
-    assert made["access_key_id"] in run("keys", "list").stdout.decode()
+    assert made["access_key_id"] in start("keys", "list").stdout.decode()
 
 
 def test_collections_are_made_described_listed_and_deleted(run, ask) -> None:
@@ -120,14 +130,14 @@ def test_packs_are_listed_and_verified(run, ask) -> None:
     assert run("pack", "list").stdout.decode().splitlines()[1].startswith("*")
 
 
-def test_detect_tells_every_face(run, ask, tmp_path: Path) -> None:
+def test_detect_tells_every_face(start, ask, tmp_path: Path) -> None:
     """Faces with boxes and, when asked, looks; and a picture of them."""
     told = ask("detect", str(PHOTOS / "group.jpg"), "--attributes", "--draw", str(tmp_path / "out.jpg"))
     assert len(told["faces"]) == 4
     assert all(f["confidence"] > 90 and f["age"][0] < f["age"][1] for f in told["faces"])
     drawn = cv2.imread(str(tmp_path / "out.jpg"))
     assert drawn.shape[1::-1] == (told["width"], told["height"])
-    words = _lines(run("detect", str(PHOTOS / "group.jpg")).stdout)
+    words = _lines(start("detect", str(PHOTOS / "group.jpg")).stdout)
     assert words[0] == "4 faces in group.jpg"
     assert len(words) == 2 + 4
 
@@ -202,15 +212,16 @@ def test_a_failure_is_one_line_and_status_1(run, case: str, tmp_path: Path) -> N
     assert _lines(done.stderr) == [f"{told['message']} {told['remedy']}".strip()]
 
 
-def test_without_json_a_failure_leaves_standard_output_empty(run) -> None:
+def test_without_json_a_failure_leaves_standard_output_empty(run, start) -> None:
     """A pipe gets nothing that isn't a result."""
     run("collections", "create", "other")
-    done = run("collections", "describe", "nope")
-    assert (done.returncode, done.stdout) == (1, b"")
-    assert _lines(done.stderr) == ["There is no collection nope."]
+    for way in (run, start):
+        done = way("collections", "describe", "nope")
+        assert (done.returncode, done.stdout) == (1, b"")
+        assert _lines(done.stderr) == ["There is no collection nope."]
 
 
-def test_a_wrong_option_is_status_2(run) -> None:
+def test_a_wrong_option_is_status_2(run, start) -> None:
     """What can't be parsed is told with the usage."""
     for arguments in (
         ["nonsense"],
@@ -223,6 +234,7 @@ def test_a_wrong_option_is_status_2(run) -> None:
         done = run(*arguments)
         assert done.returncode == 2
         assert b"Usage" in done.stderr
+    assert start("nonsense").returncode == 2
 
 
 def test_a_configuration_with_a_mistake_is_one_line(run, tmp_path: Path) -> None:
@@ -236,9 +248,9 @@ def test_a_configuration_with_a_mistake_is_one_line(run, tmp_path: Path) -> None
     assert not (tmp_path / "data").exists()
 
 
-def test_the_data_folder_is_private(run, tmp_path: Path) -> None:
+def test_the_data_folder_is_private(run, start, tmp_path: Path) -> None:
     """Folders are 0700 and files 0600; a folder that was there stays as it was, and its files are private too."""
-    run("keys", "create")
+    start("keys", "create")
     shared = tmp_path / "shared"
     shared.mkdir(mode=0o755)
     shared.chmod(0o755)
@@ -260,7 +272,7 @@ def test_a_data_folder_that_cannot_be_made_is_one_line(run, tmp_path: Path) -> N
     assert os.fsencode(tmp_path) not in done.stderr
 
 
-def test_a_lost_or_exchanged_master_key_is_one_line(run, tmp_path: Path) -> None:
+def test_a_lost_or_exchanged_master_key_is_one_line(run, start, tmp_path: Path) -> None:
     """No command works with a database whose key is not there, and none makes a new one."""
     run("keys", "create")
     key = tmp_path / "data" / "keys" / "master.key"
@@ -273,4 +285,4 @@ def test_a_lost_or_exchanged_master_key_is_one_line(run, tmp_path: Path) -> None
         assert (done.returncode, len(_lines(done.stderr))) == (1, 1)
         assert b"aster key" in done.stderr
         key.write_text(right)
-    assert run("keys", "list").returncode == 0
+    assert start("keys", "list").returncode == 0

@@ -9,19 +9,19 @@ from pathlib import Path
 import orjson
 
 
-def test_the_database_is_written_anew(custodes, tmp_path: Path) -> None:
+def test_the_database_is_written_anew(custodes_here, tmp_path: Path) -> None:
     """A scrub gives back the room of what was deleted, says so, and leaves the rest."""
     data = tmp_path / "data"
-    assert custodes(data, "collections", "create", "town").returncode == 0
+    assert custodes_here(data, "collections", "create", "town").returncode == 0
     file = data / "custodes.sqlite3"
     with sqlite3.connect(file) as c:
         c.execute("CREATE TABLE junk AS SELECT randomblob(1000000) AS it")
         c.execute("DROP TABLE junk")
     c.close()
     before = file.stat().st_size
-    done = custodes(data, "database", "scrub")
+    done = custodes_here(data, "database", "scrub")
     assert (done.returncode, done.stdout.decode()) == (0, "The database is written anew.\n"), done
     assert file.stat().st_size < before - 900_000
-    done = custodes(data, "database", "scrub", "--json")
+    done = custodes_here(data, "database", "scrub", "--json")
     assert orjson.loads(done.stdout) == {"scrubbed": True}
-    assert b"town" in custodes(data, "collections", "list").stdout
+    assert b"town" in custodes_here(data, "collections", "list").stdout

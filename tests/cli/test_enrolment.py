@@ -75,7 +75,7 @@ def test_a_name_that_is_no_unicode_is_told_escaped(custodes, tmp_path: Path) -> 
     assert "nowhere\\udcff.jpg" in orjson.loads(refused.stdout)["message"]
 
 
-def test_a_photo_of_eight_megabytes_is_detected_compared_indexed_and_found(custodes, tmp_path: Path) -> None:
+def test_a_photo_of_eight_megabytes_is_detected_compared_indexed_and_found(custodes_here, tmp_path: Path) -> None:
     """Rekognition's limit of 5,242,880 bytes holds for requests, not for files; theirs is a setting."""
     folder = tmp_path / "photos"
     folder.mkdir()
@@ -85,12 +85,12 @@ def test_a_photo_of_eight_megabytes_is_detected_compared_indexed_and_found(custo
     large.write_bytes(data[:2] + comment * (8_000_000 // len(comment)) + data[2:])
     assert large.stat().st_size > 7_900_000
     home = tmp_path / "data"
-    detected = orjson.loads(custodes(home, "detect", str(large), "--json").stdout)
+    detected = orjson.loads(custodes_here(home, "detect", str(large), "--json").stdout)
     assert len(detected["faces"]) == 1
-    assert orjson.loads(custodes(home, "compare", str(large), str(PHOTO), "--json").stdout)["faces"][0]["match"]
+    assert orjson.loads(custodes_here(home, "compare", str(large), str(PHOTO), "--json").stdout)["faces"][0]["match"]
     assert not home.exists()
-    assert orjson.loads(custodes(home, "index", str(folder), "-c", "c", "--json").stdout)["faces"] == 1
-    [found] = orjson.loads(custodes(home, "search", str(large), "-c", "c", "--json").stdout)
+    assert orjson.loads(custodes_here(home, "index", str(folder), "-c", "c", "--json").stdout)["faces"] == 1
+    [found] = orjson.loads(custodes_here(home, "search", str(large), "-c", "c", "--json").stdout)
     assert found["candidates"][0]["external_image_id"] == "large.jpg"
-    small = custodes(home, "detect", str(large), "--json", CUSTODES_LIMITS_IMAGE_BYTES="5000000")
+    small = custodes_here(home, "detect", str(large), "--json", CUSTODES_LIMITS_IMAGE_BYTES="5000000")
     assert (small.returncode, orjson.loads(small.stdout)["error"]) == (1, "TooLarge")

@@ -15,22 +15,22 @@ UNKNOWN = "00000000-0000-0000-0000-000000000000"
 
 
 @pytest.fixture(scope="module")
-def home(custodes, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def home(custodes_here, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A data folder whose collection ``c`` has three photos, two of one person."""
     folder = tmp_path_factory.mktemp("photos")
     for name in ("obama_1.jpg", "obama_2.jpg", "biden.jpg"):
         (folder / name).write_bytes((PHOTOS / name).read_bytes())
     data = tmp_path_factory.mktemp("home") / "data"
-    assert custodes(data, "index", str(folder), "-c", "c").returncode == 0
+    assert custodes_here(data, "index", str(folder), "-c", "c").returncode == 0
     return data
 
 
 @pytest.fixture
-def ask(custodes, home: Path) -> Callable[..., Any]:
+def ask(custodes_here, home: Path) -> Callable[..., Any]:
     """Runs a command with --json, and returns its status and what it told."""
 
     def asked(*arguments: str) -> Any:
-        done = custodes(home, *arguments, "--json")
+        done = custodes_here(home, *arguments, "--json")
         return done.returncode, orjson.loads(done.stdout)
 
     return asked
@@ -41,7 +41,7 @@ def _names(told: tuple[int, Any]) -> list[str]:
     return [c["user_id"] for c in told[1]["candidates"]]
 
 
-def test_a_person_s_faces_are_put_together_searched_and_taken_apart(ask, custodes, home: Path) -> None:
+def test_a_person_s_faces_are_put_together_searched_and_taken_apart(ask, custodes_here, home: Path) -> None:
     """Every step tells what it did; what is refused has its reason and makes status 1."""
     faces = {f["external_image_id"]: f["face_id"] for f in ask("faces", "list", "c")[1]}
     one, two, other = (faces[n] for n in ("obama_1.jpg", "obama_2.jpg", "biden.jpg"))
@@ -61,7 +61,7 @@ def test_a_person_s_faces_are_put_together_searched_and_taken_apart(ask, custode
     assert _names(ask("users", "search", "c", "--user", "o")) == []
     assert _names(ask("users", "search", "c", "--user", "o", "--threshold", "0")) == ["b"]
     assert _names(ask("users", "search", "c", "--photo", str(PHOTOS / "biden.jpg"))) == ["b"]
-    words = custodes(home, "users", "search", "c", "--photo", str(PHOTOS / "biden.jpg")).stdout.decode()
+    words = custodes_here(home, "users", "search", "c", "--photo", str(PHOTOS / "biden.jpg")).stdout.decode()
     assert "not an identity" in words
     assert ask("users", "search", "c", "--face", one, "--user", "o")[0] == 1
 
@@ -79,13 +79,13 @@ def test_a_person_s_faces_are_put_together_searched_and_taken_apart(ask, custode
     assert [f["face_id"] for f in ask("faces", "list", "c")[1]] == [two]
 
 
-def test_words_are_told_too(custodes, home: Path) -> None:
+def test_words_are_told_too(custodes_here, home: Path) -> None:
     """Without --json each command says a sentence, and a refusal on standard error."""
-    assert b"w is made." in custodes(home, "users", "create", "c", "w").stdout
-    assert b"w" in custodes(home, "users", "list", "c").stdout
-    done = custodes(home, "users", "associate", "c", "w", UNKNOWN)
+    assert b"w is made." in custodes_here(home, "users", "create", "c", "w").stdout
+    assert b"w" in custodes_here(home, "users", "list", "c").stdout
+    done = custodes_here(home, "users", "associate", "c", "w", UNKNOWN)
     assert (done.returncode, done.stdout) == (1, b"0 faces are associated; w is CREATED.\n")
     assert done.stderr.decode() == f"{UNKNOWN} is not associated: not in the collection.\n"
-    done = custodes(home, "faces", "delete", "c", UNKNOWN)
+    done = custodes_here(home, "faces", "delete", "c", UNKNOWN)
     assert (done.returncode, done.stderr.decode()) == (1, f"{UNKNOWN} is not deleted: not in the collection.\n")
-    assert b"w is deleted." in custodes(home, "users", "delete", "c", "w").stdout
+    assert b"w is deleted." in custodes_here(home, "users", "delete", "c", "w").stdout

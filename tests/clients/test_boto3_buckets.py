@@ -81,6 +81,7 @@ def test_folder_object_enrols_and_searches(client, collection, bucket, people) -
     assert client.search_users_by_image(CollectionId=collection, Image=ann)["UserMatches"] == []
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize(
     ("bucket_name", "key"),
     [
@@ -187,6 +188,7 @@ def test_s3_object_is_read(s3, people) -> None:
         assert client.detect_faces(Image=s3_object("photos", name, Version=old))["FaceDetails"] == []
 
 
+@pytest.mark.alone
 def test_s3_object_is_missing_or_too_large(s3, people) -> None:
     """What can't be read has a typed error; what is too large is refused by its size."""
     storage, client = s3
@@ -247,6 +249,7 @@ def test_s3_failure_is_worth_another_try(moody: S3Buckets, status: int) -> None:
     assert f"{status}-ann.jpg" not in "".join(traceback.format_exception(caught.value))
 
 
+@pytest.mark.alone
 def test_s3_service_that_is_down(free_address: str) -> None:
     """A service that isn't there is unavailable, soon."""
     begun = time.monotonic()

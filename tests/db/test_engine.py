@@ -188,6 +188,7 @@ def test_the_files_are_their_owners_alone(tmp_path: Path) -> None:
     assert set(modes.values()) == {0o600}, modes
 
 
+@pytest.mark.alone
 def test_writers_have_their_turn_in_order(sqlite: Database) -> None:
     """A thread that writes in a loop does not keep another from writing."""
     _with_table(sqlite)
@@ -252,6 +253,7 @@ def test_a_scrub_removes_what_was_deleted_from_the_files(sqlite: Database) -> No
     assert not [p.name for p in _file(sqlite).parent.iterdir() if b"secret-" in p.read_bytes()]
 
 
+@pytest.mark.alone
 def test_a_scrub_does_not_wait_for_a_slow_reader_who_then_does_it(sqlite: Database) -> None:
     """A long read delays erasure, not other writers, and erases when it ends."""
     _with_table(sqlite)
@@ -272,6 +274,7 @@ def test_a_scrub_does_not_wait_for_a_slow_reader_who_then_does_it(sqlite: Databa
     assert b"a secret" not in _file(sqlite).read_bytes()
 
 
+@pytest.mark.alone
 def test_scrubs_that_come_together_are_done_together(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     """Waiting requests share the next scrub, and none returns before one that began after it was asked for."""
     begun: list[float] = []

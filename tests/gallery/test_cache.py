@@ -27,6 +27,7 @@ def _index_size(gallery, kind: str = FACES) -> int:
         return len(gallery.cache.synced(c, find_collection(c, "c"), kind))
 
 
+@pytest.mark.alone
 def test_each_process_sees_the_others_changes_in_its_next_search(process, people) -> None:
     """What one enrols or deletes the other finds, or doesn't, at once."""
     one, two = process(), process()

@@ -79,6 +79,7 @@ def test_a_revoked_key_is_useless_at_once(store: Keys) -> None:
         store.revoke("CUSTAAAAAAAAAAAAAAAA")
 
 
+@pytest.mark.alone
 def test_a_revocation_reaches_other_processes_within_a_second(store: Keys, url: str) -> None:
     """Another process that has used the key refuses it soon."""
     key = store.create("")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A case as it comes to a lead: photos that are imported, searches, reviews by two people, all through the operations."""
+"""A case as it comes to a lead: photos that are imported, a search, reviews by two people, all by the operations."""
 
 from __future__ import annotations
 
@@ -89,6 +89,7 @@ def solve(
     reference: str = "SPD 2027/12",
     note: str = "The same scar above the left eyebrow; hairline agrees.",
     sensitive: bool = False,
+    exigency: str | None = None,
 ) -> Solved:
     """Open a case, import three photos, search with low demands, and let two people judge the best candidate."""
     app, cara = world.app, world.rescuer_called("cara")
@@ -98,7 +99,7 @@ def solve(
     app.casework.cases.add_photo(cara, case, photos["obama_1"], FAMILY)
     brought_in(world, cara, case, photos, folder, found="obama_2", biden="biden", group="group")
     world.clock.forward(minutes=5)
-    run = app.casework.searches.search_references(cara, case, threshold=1.0)
+    run = app.casework.searches.search_references(replace(cara, exigency=exigency), case, threshold=1.0)
     best = app.casework.candidates.listed(cara, run.id).candidates[0]
     app.casework.controls.add(cara, (PHOTOS / "collins.png").read_bytes(), AGREED)
     rita, ruth = reviewer(world, "rita"), reviewer(world, "ruth")
@@ -111,4 +112,4 @@ def solve(
     with app.casework.review._desk.db.read() as c:
         assert app.casework.review._desk.searches.candidate(c, lead.candidate).state == CandidateState.LEAD
     world.clock.forward(minutes=10)
-    return Solved(world, replace(cara), rita, ruth, case, run, lead)
+    return Solved(world, cara, rita, ruth, case, run, lead)

@@ -268,4 +268,4 @@ def test_whatever_is_changed_nothing_but_a_refusal_comes_of_it() -> None:
             else:
                 assert (len(read), zlib.crc32(read)) == (entry.size, entry.crc)
     assert told <= {"", *Reason}
-    assert told >= {"", Reason.CORRUPT, Reason.OVERLAP, Reason.ENCRYPTED, Reason.METHOD, Reason.BYTES}
+    assert told >= {"", Reason.CORRUPT, Reason.OVERLAP, Reason.ENCRYPTED, Reason.METHOD, Reason.RATIO}

@@ -213,6 +213,7 @@ def test_changed_bytes_never_raise_anything_else() -> None:
     assert 0 < taken < 300
 
 
+@pytest.mark.alone
 def test_a_decompression_bomb_is_refused_at_once() -> None:
     """30,000 x 30,000 pixels in a small file cost neither time nor memory."""
     rows = zlib.compressobj(9)

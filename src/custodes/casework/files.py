@@ -137,6 +137,15 @@ class CaseFiles:
         members = self._members(c, [r.id for r in rows])
         return tuple(self._read(r, members.get(r.id, ())) for r in rows)
 
+    def count(self, c: sa.Connection, organisation: str, status: CaseStatus, member: str | None = None) -> int:
+        """Count the cases of an organisation that stand somewhere, or those that a principal works on."""
+        query = sa.select(sa.func.count()).select_from(case_files)
+        query = query.where(case_files.c.organisation == organisation, case_files.c.status == str(status))
+        if member is not None:
+            mine = sa.select(case_members.c.case_id).where(case_members.c.principal == member)
+            query = query.where(case_files.c.id.in_(mine))
+        return int(c.execute(query).scalar_one())
+
     def ids(self, c: sa.Connection) -> frozenset[str]:
         """Read the ids of all case files."""
         return frozenset(c.execute(sa.select(case_files.c.id)).scalars())

@@ -22,6 +22,12 @@ from custodes.errors import NotFound
 __all__ = ["CaseImages"]
 
 _IN = 500
+_SAME = (
+    sa.select(case_images.c.id)
+    .where(case_images.c.case_id == sa.bindparam("case"), case_images.c.key == sa.bindparam("bytes"))
+    .limit(1)
+)
+"""Made once, as an import asks it of every entry."""
 
 
 class CaseImages:
@@ -150,10 +156,8 @@ class CaseImages:
 
     def has(self, c: sa.Connection, case: str, key: bytes, role: ImageRole | None = None) -> str | None:
         """Return the id of the image that a case keeps of the same bytes, or None."""
-        query = sa.select(case_images.c.id).where(case_images.c.case_id == case, case_images.c.key == key)
-        if role is not None:
-            query = query.where(case_images.c.role == str(role))
-        return c.execute(query.limit(1)).scalar_one_or_none()
+        query = _SAME if role is None else _SAME.where(case_images.c.role == str(role))
+        return c.execute(query, {"case": case, "bytes": key}).scalar_one_or_none()
 
     def behind(self, c: sa.Connection, case: str, reference_ids: Iterable[str]) -> dict[str, tuple[str, int]]:
         """Return which face of which image of a case each reference was made of: image and number."""

@@ -16,7 +16,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from custodes.casework.model import Import, ImportItem, ImportState, ItemOutcome
-from custodes.casework.schema import import_items, imports
+from custodes.casework.schema import case_members, import_items, imports
 from custodes.casework.sealing import Sealer, moment, new_id, time_of, words
 from custodes.db import Vault
 from custodes.errors import Conflict, NotFound
@@ -125,6 +125,15 @@ class Imports:
         """Read the imports of a case, the newest first."""
         query = sa.select(imports).where(imports.c.case_id == case).order_by(imports.c.made_at.desc(), imports.c.id)
         return tuple(self._read(c, r) for r in c.execute(query).all())
+
+    def going(self, c: sa.Connection, organisation: str, member: str | None = None) -> int:
+        """Count the imports that wait or run, of an organisation or of the cases that a principal works on."""
+        query = sa.select(sa.func.count()).select_from(imports)
+        query = query.where(imports.c.organisation == organisation, imports.c.state.in_(_GOING))
+        if member is not None:
+            mine = sa.select(case_members.c.case_id).where(case_members.c.principal == member)
+            query = query.where(imports.c.case_id.in_(mine))
+        return int(c.execute(query).scalar_one())
 
     def unfinished(self, c: sa.Connection, now: datetime) -> tuple[str, ...]:
         """Read which imports wait, or are nobody's any more, the oldest first."""

@@ -20,6 +20,7 @@ from custodes.cli import (
     grounds,
     imports,
     keys,
+    leads,
     ledger,
     organisations,
     oversight,
@@ -66,6 +67,7 @@ program.add_typer(imports.hash_lists, name="hashlists")
 program.add_typer(grounds.authority, name="authority")
 program.add_typer(grounds.consent, name="consent")
 program.add_typer(grounds.results, name="results")
+program.add_typer(leads.program, name="leads")
 program.add_typer(ledger.program, name="ledger")
 program.add_typer(erasure.subject, name="subject")
 program.add_typer(erasure.retention, name="retention")

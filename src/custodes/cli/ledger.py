@@ -18,7 +18,7 @@ from custodes.cli.rules import replay
 from custodes.cli.who import who
 from custodes.errors import Invalid
 
-__all__ = ["program"]
+__all__ = ["program", "verifier_key"]
 
 program = typer.Typer(
     help="The ledger: what was decided and done, for whoever wants to check it.", no_args_is_help=True
@@ -35,7 +35,7 @@ def _text(path: Path) -> str:
         raise Invalid(f"{path} can't be read: {e}.") from e
 
 
-def _key(told: str) -> str:
+def verifier_key(told: str) -> str:
     """Return a verifier key, which is told as such or by a file that holds it.
 
     Raises:
@@ -128,7 +128,7 @@ def verify(
     from custodes.operations.ledger import open_source  # here, so that --help doesn't wait
     from custodes.operations.ledger import verify as check
 
-    key = _key(vkey)
+    key = verifier_key(vkey)
     columns = (TextColumn("Verifying"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, disable=as_json, transient=True) as progress:
         task = progress.add_task("", total=None)
@@ -200,7 +200,7 @@ def check(
     """Check a disclosure or a receipt offline; status 1 if anything is wrong."""
     from custodes.operations.ledger import check_disclosure  # here, so that --help doesn't wait
 
-    found = check_disclosure(_text(file), _key(vkey))
+    found = check_disclosure(_text(file), verifier_key(vkey))
     told = {
         "index": found.index,
         "size": found.size,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What pages and tables show of cases beside their files: counts, pages of photos, runs that are under way, scores' words.
+"""What pages show of cases beside their files: counts, pages of photos, runs under way, what a score means.
 
 Reading alone. Nothing here shows a score: that is for ``candidates``, which notes who has seen it.
 """

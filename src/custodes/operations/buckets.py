@@ -164,13 +164,13 @@ class S3Buckets:
             raise _unreadable() from None
 
     def list(self, bucket: str, prefix: str, limit: int) -> tuple[str, ...]:
-        """List objects, but for those that stand for folders; errors are those of the protocol."""
+        """List objects, but for empty ones, which stand for folders; errors are those of the protocol."""
         if bucket in ("", ".", ".."):
             raise _unreadable()
         keys: builtins.list[str] = []
         try:
             for page in self._obstore.list(self._store(bucket), prefix or None, chunk_size=_PAGE):
-                keys += [o["path"] for o in page if not o["path"].endswith("/")]
+                keys += [o["path"] for o in page if o["size"]]
                 if len(keys) > limit:
                     raise _too_many(limit)
         except self._obstore.exceptions.GenericError as e:

@@ -242,7 +242,7 @@ class Reviewed:
             error=_text(entry.get("error")),
             candidate=_opened(values, "candidate"),
             answer=_opened(values, "answer"),
-            result=_opened(values, "outcome"),
+            result=_opened(values, "stands"),
         )
         if item is None:
             return made

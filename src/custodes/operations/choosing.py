@@ -110,7 +110,7 @@ def has_faces(c: sa.Connection, desk: Desk, faces: Sequence[tuple[str, int]]) ->
 
 
 def controls_wanted(candidates: int) -> int:
-    """Return how many controls stand beside candidates: one for every three, or one more, so that nobody counts them."""
+    """Return how many controls stand beside candidates: one for every three or one more; nobody shall count them."""
     return _fewest(candidates) + _random.randrange(2)
 
 
@@ -121,15 +121,16 @@ def _fewest(candidates: int) -> int:
 def balanced(chosen: Sequence[Offer], controls: Sequence[Control]) -> tuple[Sequence[Offer], Sequence[Control]]:
     """Return candidates and controls that fit: of the same probes, and no more candidates than the controls bear.
 
-    A control with a probe that no candidate has would be known by it.
+    A control with a probe that no candidate has would be known by it, so that candidates with the probe of one go first.
     """
+    borne = {(k.probe, k.probe_face) for k in controls}
+    fit = sorted(chosen, key=lambda o: o.probe not in borne)
     while True:
-        probes = {o.probe for o in chosen}
+        probes = {o.probe for o in fit}
         beside = [k for k in controls if (k.probe, k.probe_face) in probes]
-        fit = chosen[: _PER_CONTROL * len(beside)]
-        if len(fit) == len(chosen):
-            return chosen, beside[: _fewest(len(chosen)) + 1]
-        chosen = fit
+        if len(fit) <= _PER_CONTROL * len(beside):
+            return fit, beside[: _fewest(len(fit)) + 1]
+        fit = fit[: _PER_CONTROL * len(beside)]
 
 
 def seated(

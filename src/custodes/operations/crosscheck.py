@@ -11,13 +11,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-import orjson
-
 from custodes.casework import Answer, CandidateState
 from custodes.casework.model import outcome
 from custodes.ledger import Disclosed
 from custodes.operations.caserows import Reviewed, Searched, found_in
-from custodes.operations.exhibits import at, rows
+from custodes.operations.exhibits import at, digest_of, rows
 
 __all__ = ["Crosscheck"]
 
@@ -108,6 +106,10 @@ class Crosscheck:
         self._ranks(told, name)
         if run.get("kind") != "standing" and any(u.get("why") == "seen-before" for u in left_out):
             self.problems.append(f"{name} leaves out what was seen before, and isn't made by a standing search.")
+        why: dict[int, dict[str, object]] = {}
+        for u in left_out:
+            if type(index := u.get("entry")) is int:
+                why.setdefault(index, {})[str(u.get("reference"))] = u.get("why")
         by_place: dict[tuple[object, object, object], Disclosed] = {}
         for search in searches:
             index = search.get("entry")
@@ -119,7 +121,7 @@ class Crosscheck:
                     _hashable(search.get("collection")),
                 )
                 by_place[place] = found
-                self._complete(found, listed, left_out, name)
+                self._complete(found, listed, why.get(found.index, {}), name)
         for k in told:
             self._scores(k, by_place)
         count = run.get("candidates")
@@ -163,10 +165,9 @@ class Crosscheck:
         else:
             self.problems.append(f"{what} isn't among those that entry {found.index} has found.")
 
-    def _complete(self, found: Disclosed, listed: Mapping[str, Row], left_out: Sequence[Row], run: str) -> None:
+    def _complete(self, found: Disclosed, listed: Mapping[str, Row], why: Mapping[str, object], run: str) -> None:
         """Check that all that a search has found is told: in the list, or as left out of it."""
         least = min((_number(k.get("similarity")) for k in listed.values()), default=0.0)
-        why = {str(u.get("reference")): u.get("why") for u in left_out if u.get("entry") == found.index}
         for reference, similarity in found_in(found.values).items():
             if reference in listed:
                 continue
@@ -211,7 +212,7 @@ class Crosscheck:
         if opened is None or row.get("review") is None:
             return
         told = {"checklist": row.get("checklist"), "note": row.get("note")}
-        if orjson.dumps(told, option=orjson.OPT_SORT_KEYS) != opened:
+        if digest_of(told).encode() != opened:
             self.problems.append(f"{what}: checklist or note aren't what entry {found.index} commits to.")
 
     def lead(self, lead: Row, reviews: Sequence[Row]) -> None:
@@ -226,7 +227,7 @@ class Crosscheck:
             self.problems.append(f"Lead {name}: a review is missing, for their rounds don't follow one another.")
         if len({_hashable(r.get("by")) for r in mine}) != len(mine):
             self.problems.append(f"Lead {name}: one person has reviewed it twice.")
-        answers = [Answer(str(r["answer"])) for r in mine if r.get("answer") in set(Answer)]
+        answers = [a for r in mine for a in Answer if r.get("answer") == a]
         if len(answers) != len(mine) or outcome(answers) != CandidateState.LEAD:
             self.problems.append(f"Lead {name}: its reviews don't make it a lead.")
         if mine and found is not None and found.index != mine[-1].get("entry"):

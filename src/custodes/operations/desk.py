@@ -278,7 +278,7 @@ class Desk:
         """
         sensitive = file.sensitive if origin.sensitive is None else origin.sensitive or file.sensitive
         made = self._image(seen, role, origin, file.organisation, by, now, references)
-        made = replace(made, case=file.id, sensitive=sensitive, import_id=import_id)
+        made = replace(made, id=image_id or made.id, case=file.id, sensitive=sensitive, import_id=import_id)
         self.images.add(c, made, seen.data, seen.small)
         return made
 

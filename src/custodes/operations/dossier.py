@@ -13,7 +13,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-import orjson
 import sqlalchemy as sa
 
 from custodes.errors import Denied, NotFound, Unavailable
@@ -24,7 +23,7 @@ from custodes.operations.engines import Engines
 from custodes.operations.ledger import is_sealed
 from custodes.vision.manifest import Knot, Manifest, ModelSpec
 
-__all__ = ["Book", "Dossier", "Meaning", "ModelFacts", "RulesFacts", "digest_of"]
+__all__ = ["Book", "Dossier", "Meaning", "ModelFacts", "RulesFacts"]
 
 _USED = ("detector", "landmarks", "embedder")
 """Networks that a search needs, in the order in which they are used."""
@@ -237,8 +236,3 @@ class Dossier:
                 remedy="File the authority first: custodes authority file --for.",
                 code="base.results-sealed",
             )
-
-
-def digest_of(value: object) -> str:
-    """Return the SHA-256, in hexadecimal, of JSON values in their one form: no spaces, names sorted."""
-    return hashlib.sha256(orjson.dumps(value, option=orjson.OPT_SORT_KEYS)).hexdigest()

@@ -8,6 +8,7 @@ checkpoint is the newest that a witness has cosigned, if it covers all the entri
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -17,7 +18,7 @@ from custodes.errors import CustodesError, IntegrityError, Invalid, NotFound
 from custodes.ledger import Disclosed, Disclosure, Log, Note, VerifierKey, check_disclosure
 from custodes.ledger.checkpoint import Checkpoint, cosigned_by, verify_checkpoint
 
-__all__ = ["Exhibits", "Findings", "Proven", "at", "names_case", "prove", "rows"]
+__all__ = ["Exhibits", "Findings", "Proven", "at", "digest_of", "names_case", "prove", "rows"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +162,11 @@ def prove(told: Sequence[object], checkpoint: str, vkey: str, witnesses: Sequenc
             problems.append(f"Entry {found.index} is there twice.")
         entries[found.index] = found
     return Proven(entries, state.size, state.root, names, tuple(problems))
+
+
+def digest_of(value: object) -> str:
+    """Return the SHA-256, in hexadecimal, of JSON values in their one form: no spaces, names sorted."""
+    return hashlib.sha256(orjson.dumps(value, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 
 def names_case(entry: Mapping[str, object], case: str) -> bool:

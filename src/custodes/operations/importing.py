@@ -32,6 +32,7 @@ from custodes.casework import (
 from custodes.casework.imports import printable
 from custodes.casework.sealing import new_id
 from custodes.config import Limits
+from custodes.db import hold
 from custodes.domain import Face, QualityFilter, Reference
 from custodes.errors import Invalid
 from custodes.gallery import Collection, NewReference, References
@@ -242,6 +243,7 @@ class Run:
             with using.committing() as c:
                 now = self._guard.now(c)
                 self._store.hold(c, self._work.id, self._holder, now)
+                hold(c, f"custodes.import.{self._file.id}")  # two imports of one case may meet the same bytes
                 if isinstance(seen, ImportItem):
                     item = seen
                 elif self._desk.images.has(c, self._file.id, key) is not None:  # it came another way meanwhile

@@ -63,6 +63,9 @@ class ImportOperations:
     ) -> Import:
         """Begin to bring images into a case; the work itself is for :meth:`work`, or for the server.
 
+        Folders, ZIPs and manifests are read from this machine's disk with the rights of this process: only whoever sits
+        at the machine may name one. Others upload, or name a bucket.
+
         Args:
             caller: who brings them.
             case: which case.
@@ -309,7 +312,7 @@ class ImportOperations:
         return self._work.work(caller, import_id, progress, workers, halted)
 
     def sweep(self) -> int:
-        """Remove what uploads have left that came to nothing, and return how many these were; for a server's start."""
+        """Remove what uploads have left that no import needs, and return how many files these were."""
 
         def needed() -> frozenset[str]:
             with self._desk.db.read() as c:

@@ -18,8 +18,7 @@ import orjson
 from custodes.errors import IntegrityError, Invalid
 from custodes.ledger import check_disclosure
 from custodes.operations.crosscheck import Crosscheck
-from custodes.operations.dossier import digest_of
-from custodes.operations.exhibits import Findings, Proven, at, prove, rows
+from custodes.operations.exhibits import Findings, Proven, at, digest_of, prove, rows
 from custodes.operations.leadform import FORM, SEALED
 
 __all__ = ["ATTACHED", "attached", "check_seal", "verify_report"]
@@ -89,7 +88,7 @@ def _check_parts(check: Crosscheck, told: Mapping[str, object]) -> None:
     check.candidates(candidates, searches, rows(told, "unlisted"), run_row)
     if any(k.get("run") != run_row.get("id") for k in candidates):
         check.problems.append("A candidate is of another run than the report.")
-    if lead_row.get("candidate") not in {k.get("candidate") for k in candidates}:
+    if not any(k.get("candidate") == lead_row.get("candidate") for k in candidates):
         check.problems.append("The lead isn't among the candidates.")
     check.reviews(reviews)
     check.lead(lead_row, reviews)

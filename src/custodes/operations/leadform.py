@@ -27,8 +27,8 @@ from custodes.operations.caserows import (
     organisation_row,
 )
 from custodes.operations.comparing import wilson
-from custodes.operations.dossier import Meaning, ModelFacts, RulesFacts, digest_of
-from custodes.operations.exhibits import Exhibits
+from custodes.operations.dossier import Meaning, ModelFacts, RulesFacts
+from custodes.operations.exhibits import Exhibits, digest_of
 
 __all__ = ["FOLLOWS", "FORM", "LIMITS", "SEALED", "STATEMENT", "LeadReport", "figures_row"]
 

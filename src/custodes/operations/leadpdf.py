@@ -9,7 +9,8 @@ long ones cut; the attached JSON has them whole.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from contextlib import closing
+from datetime import UTC
 from io import BytesIO
 
 from fpdf.enums import Align, XPos, YPos
@@ -17,41 +18,36 @@ from fpdf.enums import Align, XPos, YPos
 from custodes.casework import CHECKLIST, CaseImage, FoundCandidate, Similar
 from custodes.operations.caserows import Reviewed, Searched
 from custodes.operations.comparing import wilson
-from custodes.operations.dossier import Meaning, ModelFacts
+from custodes.operations.dossier import ModelFacts
 from custodes.operations.leadcheck import ATTACHED
 from custodes.operations.leadform import FOLLOWS, LIMITS, STATEMENT, LeadReport
+from custodes.operations.leadwords import (
+    ANSWERS,
+    KINDS,
+    NAME,
+    at_of,
+    chance,
+    counted,
+    one_in,
+    or_dash,
+    when_of,
+    words_of,
+)
 from custodes.operations.paper import DEEP, LINE, MARK, SOFT, WASH, Paper, visible
 
-__all__ = ["ANSWERS", "KINDS", "chance", "one_in", "to_pdf", "words_of"]
+__all__ = ["to_pdf"]
 
 _FACE = 62.0  # millimetres
 _PAIRS = 3
 """So many probes are shown beside the candidate; the rest are in the table."""
-_NAME = 120
-"""Characters that are shown of a name or label."""
-
-ANSWERS = {
-    "supports-strongly": "Strongly supports that both show one person",
-    "supports": "Supports that both show one person",
-    "inconclusive": "Inconclusive",
-    "contradicts": "Contradicts that both show one person",
-    "contradicts-strongly": "Strongly contradicts that both show one person",
-}
-"""The scale, in words."""
-KINDS = {
-    "references": "all reference photos of the case together",
-    "photo": "photos, the largest face of each",
-    "group": "every face of a photo",
-    "bulk": "every face of many photos",
-    "standing": "a standing search, made again as images came in",
-}
-"""What a run searched for, in words."""
 
 
 def to_pdf(report: LeadReport) -> bytes:
     """Draw a report; twice, as only then it is known how many pages it has."""
-    pages = _drawn(report, 0).pages_count
-    return bytes(_drawn(report, pages).output())
+    with closing(_drawn(report, 0)) as paper:
+        pages = paper.pages_count
+    with closing(_drawn(report, pages)) as paper:
+        return bytes(paper.output())
 
 
 def _drawn(report: LeadReport, pages: int) -> Paper:
@@ -79,64 +75,13 @@ def _drawn(report: LeadReport, pages: int) -> Paper:
     return paper
 
 
-# --- words ---
-
-
-def words_of(value: str) -> str:
-    """Return an id in words: ``law-enforcement`` becomes ``Law enforcement``."""
-    return value.replace("-", " ").capitalize()
-
-
-def one_in(rate: float) -> str:
-    """Return a rate as one in so many."""
-    return f"1 in {round(1 / rate):,}" if rate > 0 else "none"
-
-
-def chance(meaning: Meaning | None) -> str:
-    """Say what a similarity means, as far as the model says."""
-    if meaning is None:
-        return "The model's manifest states no false-match rate for this similarity."
-    measured = f" (measured on {visible(meaning.measured_on, _NAME)})" if meaning.measured_on else ""
-    told = (
-        f"At most {one_in(meaning.false_match_rate)} comparisons of photos of two different people came to "
-        f"{meaning.from_similarity:g} or more{measured}."
-    )
-    if meaning.comparisons is None or meaning.by_chance is None:
-        return told
-    return told + (
-        f" This run made {counted(meaning.comparisons, 'comparison')}: at that rate, "
-        f"{_few(meaning.by_chance)} of them would come so close by chance."
-    )
-
-
-def _few(count: float) -> str:
-    return "fewer than 0.001" if count < 0.001 else f"{count:.3g}"
-
-
-def counted(count: int | None, noun: str, many: str = "") -> str:
-    """Return a count with its noun."""
-    return f"{count:,} {noun if count == 1 else many or noun + 's'}" if count is not None else f"unknown {noun}s"
-
-
-def _when(value: datetime | None) -> str:
-    return "not known" if value is None else value.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")
-
-
-def _at(value: str | None) -> str:
-    return "not known" if value is None else f"{value[:10]} {value[11:16]}"
-
-
-def _or(value: object, without: str = "–") -> str:
-    return without if value is None or value == "" else str(value)
-
-
 # --- parts ---
 
 
 def _front(paper: Paper, report: LeadReport) -> None:
     paper.write_in(8, bold=True, colour=SOFT)
-    paper.cell(paper.epw / 2, 5, visible(report.organisation.name, _NAME))
-    paper.cell(paper.epw / 2, 5, _when(report.made_at), align=Align.R, new_x=XPos.LMARGIN, new_y=YPos.NEXT)
+    paper.cell(paper.epw / 2, 5, visible(report.organisation.name, NAME))
+    paper.cell(paper.epw / 2, 5, when_of(report.made_at), align=Align.R, new_x=XPos.LMARGIN, new_y=YPos.NEXT)
     paper.ln(1)
     paper.write_in(22, bold=True, colour=DEEP)
     paper.cell(paper.epw, 11, "Lead report", new_x=XPos.LMARGIN, new_y=YPos.NEXT)
@@ -144,17 +89,17 @@ def _front(paper: Paper, report: LeadReport) -> None:
     paper.warning(STATEMENT, FOLLOWS)
     case, of = report.case, report.organisation
     place = f", {of.jurisdiction}" if of.jurisdiction else ""
-    authorities = [f"{words_of(str(a.kind))} {a.id}, {visible(a.issuer, _NAME)}" for a in report.authorities]
+    authorities = [f"{words_of(str(a.kind))} {a.id}, {visible(a.issuer, NAME)}" for a in report.authorities]
     paper.facts(
         [
             ("Lead", report.lead.id),
             ("Case", f"{case.id}, {words_of(case.kind).lower()}"),
-            ("Title", visible(case.title, _NAME)),
-            ("Reference", _or(visible(case.reference, _NAME))),
-            ("Organisation", f"{visible(of.name, _NAME)} ({of.id}), {words_of(str(of.org_class)).lower()}{place}"),
+            ("Title", visible(case.title, NAME)),
+            ("Reference", or_dash(visible(case.reference, NAME))),
+            ("Organisation", f"{visible(of.name, NAME)} ({of.id}), {words_of(str(of.org_class)).lower()}{place}"),
             ("Authority", "; ".join(authorities) or "none is named"),
-            ("Became a lead", f"{_when(report.lead.made_at)}, entry {report.lead.entry} of the ledger"),
-            ("Exported", f"{_when(report.made_at)} by {report.made_by}, entry {report.entry} of the ledger"),
+            ("Became a lead", f"{when_of(report.lead.made_at)}, entry {report.lead.entry} of the ledger"),
+            ("Exported", f"{when_of(report.made_at)} by {report.made_by}, entry {report.entry} of the ledger"),
         ]
     )
 
@@ -162,7 +107,7 @@ def _front(paper: Paper, report: LeadReport) -> None:
 def _faces(paper: Paper, report: LeadReport) -> None:
     candidate = report.candidate
     paper.heading("The two faces", need=_FACE + 60)
-    label = f", label {visible(candidate.label, _NAME)}" if candidate.label else ""
+    label = f", label {visible(candidate.label, NAME)}" if candidate.label else ""
     paper.words(
         f"Similarity {candidate.similarity:.1f} of 100, rank {candidate.rank} of {len(report.candidates)}. "
         f"{chance(report.meaning(candidate))} It is the reference {candidate.reference_id}{label}."
@@ -216,7 +161,7 @@ def _caption(image: CaseImage | None, face: int) -> str:
     if image is None:
         return ""
     return (
-        f"{image.id}, face {face}\nTaken: {_when(image.taken_at)}\n"
+        f"{image.id}, face {face}\nTaken: {when_of(image.taken_at)}\n"
         f"{words_of(image.provenance)}, from {visible(image.source, 60)}\nSHA-256 {image.sha256[:16]}…"
     )
 
@@ -230,7 +175,7 @@ def _searches(paper: Paper, report: LeadReport) -> None:
     stopped = "" if run.state == "done" else f" The run was stopped: {visible(run.why, 300)}"
     searches = counted(len(report.searches), "search", "searches")
     paper.words(
-        f"Run {run.id}, {_when(run.at)}, by {run.by}: {KINDS.get(str(run.kind), str(run.kind))}. It made {searches}, "
+        f"Run {run.id}, {when_of(run.at)}, by {run.by}: {KINDS.get(str(run.kind), str(run.kind))}. It made {searches}, "
         f"each an entry of the ledger, decided by rules before a face was compared.{total}{stopped}"
     )
     paper.grid(
@@ -252,13 +197,13 @@ def _searches(paper: Paper, report: LeadReport) -> None:
 def _search(s: Searched) -> Sequence[str]:
     return (
         str(s.entry),
-        _at(s.at),
-        _or(s.probe),
-        _or(s.face),
+        at_of(s.at),
+        or_dash(s.probe),
+        or_dash(s.face),
         visible(s.collection_name or s.collection or "–", 60),
         "not known" if s.collection_size is None else f"{s.collection_size:,}",
         "–" if s.threshold is None else f"{s.threshold:g}",
-        _or(s.candidates),
+        or_dash(s.candidates),
     )
 
 
@@ -287,7 +232,7 @@ def _candidates(paper: Paper, report: LeadReport) -> None:
             "Found by",
         ),
         [_found(report, k, ranks) for k in report.candidates],
-        (8, 13, 16, 15, 47, 30, 10, 13, 17),
+        (9, 14, 13, 13, 49, 32, 11, 11, 14),
         marked=frozenset(n for n, k in enumerate(report.candidates) if k.id == lead),
         size=7.2,
     )
@@ -301,7 +246,7 @@ def _found(report: LeadReport, k: FoundCandidate, ranks: dict[str, int]) -> Sequ
         "–" if meaning is None else one_in(meaning.false_match_rate),
         words_of(str(k.state)),
         k.reference_id,
-        _or(visible(k.label or "", _NAME)),
+        or_dash(visible(k.label or "", NAME)),
         str(k.person),
         f"rank {ranks.get(k.folded_into, '?')}" if k.folded_into else "–",
         counted(len(k.scores), "probe"),
@@ -358,7 +303,7 @@ def _review(paper: Paper, r: Reviewed) -> None:
     took = "" if r.seconds is None else f", {r.seconds:.0f} s"
     paper.words(f"Round {r.round}: {ANSWERS.get(r.answer or '', 'can not be opened any more')}", 10, bold=True, gap=0.2)
     paper.words(
-        f"{r.by}, {blind}, {counted(r.controls, 'control')} in the sitting, {trained}; {_at(r.at)} UTC{took}; "
+        f"{r.by}, {blind}, {counted(r.controls, 'control')} in the sitting, {trained}; {at_of(r.at)} UTC{took}; "
         f"entry {r.entry}.",
         8.2,
         colour=SOFT,
@@ -383,15 +328,15 @@ def _images(paper: Paper, report: LeadReport) -> None:
             (
                 i.id,
                 words_of(str(i.role)) + (", sensitive" if i.sensitive else ""),
-                f"{words_of(i.provenance)}. {visible(i.basis, _NAME)}",
-                f"{visible(i.source, _NAME)}. {visible(i.name, _NAME)}",
-                f"{_when(i.taken_at)}; {_when(i.added_at)} by {i.added_by}",
+                f"{words_of(i.provenance)}. {visible(i.basis, NAME)}",
+                f"{visible(i.source, NAME)}. {visible(i.name, NAME)}",
+                f"Taken: {when_of(i.taken_at)}\nAdded: {when_of(i.added_at)}\nby {i.added_by}",
                 i.sha256,
             )
             for i in (report.images.get(w or "") for w in wanted)
             if i is not None
         ],
-        (21, 14, 23, 24, 23, 40),
+        (27, 15, 23, 24, 29, 30),
         size=7.2,
     )
 
@@ -404,8 +349,8 @@ def _model(paper: Paper, report: LeadReport) -> None:
         paper.words(f"Rules {rules.hash}", 8.5, bold=True, gap=0.3)
         paper.grid(
             ("Rulebook", "Title", "SHA-256 of its policies"),
-            [(b.id, _or(b.title), b.sha256) for b in rules.books],
-            (24, 56, 94),
+            [(b.id, or_dash(b.title), b.sha256) for b in rules.books],
+            (28, 52, 94),
             size=7,
         )
 
@@ -415,7 +360,7 @@ def _one_model(paper: Paper, model: ModelFacts) -> None:
         paper.words(f"Model version {model.version}; its pack isn't installed here any more.")
         return
     paper.words(
-        f"Model pack {model.pack}, version {model.version}, licence {visible(model.licence, _NAME)}. "
+        f"Model pack {model.pack}, version {model.version}, licence {visible(model.licence, NAME)}. "
         f"{visible(model.description, 300)}"
     )
     paper.grid(
@@ -429,7 +374,7 @@ def _one_model(paper: Paper, model: ModelFacts) -> None:
         paper.words(
             "Similarity and false matches: "
             + "; ".join(f"{k.similarity:g}: {one_in(k.false_match_rate or 0)}" for k in steps)
-            + f". Measured on {visible(model.measured_on, _NAME) or 'nothing that is named'}.",
+            + f". Measured on {visible(model.measured_on, NAME) or 'nothing that is named'}.",
             8.5,
         )
 

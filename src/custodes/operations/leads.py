@@ -8,7 +8,7 @@ sensitive pictures only if they are asked for, which is an entry of its own for 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import sqlalchemy as sa
@@ -26,7 +26,7 @@ from custodes.operations.leadform import SEALED, LeadReport
 from custodes.operations.owners import owner_of
 from custodes.operations.pictures import PictureOperations, PictureSize
 
-__all__ = ["LeadOperations", "LeadView"]
+__all__ = ["LeadOperations", "LeadView", "cut_out", "packs_of"]
 
 See = Callable[[Caller, str, Sequence[str]], None]
 """Notes that somebody sees scores of runs and answers to candidates, by their ids, or refuses it."""
@@ -130,7 +130,9 @@ class LeadOperations:
             raise NotFound("The lead's candidate is erased: there is nothing left to report.") from None
 
     def _tell(self, using: Using, report: LeadReport) -> None:
-        using.part.note(lead_id=report.lead.id, candidates=len(report.candidates), reviews=len(report.reviews))
+        using.part.note(
+            export="report", lead_id=report.lead.id, candidates=len(report.candidates), reviews=len(report.reviews)
+        )
         using.part.note(pictures=len(report.pictures))
         using.part.commit(SEALED, report.digest.encode())
         using.part.mentions.extend(owner_of(k.reference_id) for k in report.candidates)
@@ -155,7 +157,7 @@ class LeadOperations:
             rules = dossier.rules(c, [s.rules for s in searches if s.rules])
             authorities = dossier.authorities(c, [file.authority, *(s.authority for s in searches)])
             organisation = dossier.organisation(c, file.organisation)
-            models = dossier.models(self._packs(searches))
+            models = dossier.models(packs_of(desk, searches))
         telling = _telling(searches, candidate)
         exhibits = Exhibits.gather(
             self._log, {*records, *items, lead.entry}, lambda i: i not in records or i in telling
@@ -184,18 +186,6 @@ class LeadOperations:
             pictures={},
         )
 
-    def _packs(self, searches: Sequence[Searched]) -> dict[str, str]:
-        """Return by version the pack of the collections that were searched; nothing if these are gone."""
-        packs: dict[str, str] = {}
-        for search in searches:
-            if search.model is None or search.collection is None:
-                continue
-            try:
-                packs[search.model] = self._desk.collection(search.collection).pack
-            except NotFound:
-                packs.setdefault(search.model, "")
-        return packs
-
     def _cut_out(
         self, caller: Caller, candidate: FoundCandidate, *, with_sensitive: bool
     ) -> dict[tuple[str, int], bytes]:
@@ -204,15 +194,41 @@ class LeadOperations:
         if candidate.image is not None:
             wanted.append((candidate.image, candidate.face))
         with self._desk.db.read() as c:
-            images: dict[str, CaseImage] = {i.id: i for i in self._desk.images.many(c, [i for i, _ in wanted])}
-        if with_sensitive:
-            for image in (i for i in images.values() if i.sensitive):
-                self._pictures.reveal(caller, candidate.case, image.id)
-        return {
-            (image, face): self._pictures.picture(caller, candidate.case, image, PictureSize.FACE, face)
-            for image, face in dict.fromkeys(wanted)
-            if image in images and (with_sensitive or not images[image].sensitive)
-        }
+            images = {i.id: i for i in self._desk.images.many(c, [i for i, _ in wanted])}
+        return cut_out(self._pictures, caller, candidate.case, images, wanted, with_sensitive=with_sensitive)
+
+
+def packs_of(desk: Desk, searches: Iterable[Searched]) -> dict[str, str]:
+    """Return by version the pack of the collections that were searched; nothing if these are gone."""
+    packs: dict[str, str] = {}
+    for search in searches:
+        if search.model is None or search.collection is None or packs.get(search.model):
+            continue
+        try:
+            packs[search.model] = desk.collection(search.collection).pack
+        except NotFound:
+            packs[search.model] = ""
+    return packs
+
+
+def cut_out(
+    pictures: PictureOperations,
+    caller: Caller,
+    case: str,
+    images: Mapping[str, CaseImage],
+    wanted: Iterable[tuple[str, int]],
+    *,
+    with_sensitive: bool,
+) -> dict[tuple[str, int], bytes]:
+    """Cut out faces, as JPEG; those of sensitive images only if that is asked for, which is an entry for each.
+
+    Raises:
+        Denied: if a rule forbids to see a sensitive one.
+    """
+    shown = [(i, f) for i, f in dict.fromkeys(wanted) if i in images and (with_sensitive or not images[i].sensitive)]
+    for image in dict.fromkeys(i for i, _ in shown if images[i].sensitive):
+        pictures.reveal(caller, case, image)
+    return {(i, f): pictures.picture(caller, case, i, PictureSize.FACE, f) for i, f in shown}
 
 
 def _telling(searches: Sequence[Searched], candidate: FoundCandidate) -> frozenset[int]:

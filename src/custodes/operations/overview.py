@@ -14,16 +14,16 @@ from datetime import UTC, date, datetime, time, timedelta
 from types import MappingProxyType
 from typing import Any
 
+from custodes.casework import CaseFiles, CaseStatus, Imports
 from custodes.db import Database
 from custodes.gallery import Collections
 from custodes.governance import Caller, Organisation, OrgClass, Registry, Role, Watch
 from custodes.governance.moratorium import Moratorium
 from custodes.governance.request import SEARCHES, Uses
-from custodes.governance.rulebook import floor_of
 from custodes.ledger import Log, parse
 from custodes.operations.guard import Guard
 
-__all__ = ["CAPS", "DAYS", "Cap", "Day", "DayCounts", "Figures", "Holding", "Overview"]
+__all__ = ["CAPS", "DAYS", "Cap", "Day", "DayCounts", "Figures", "Holding", "Overview", "Waiting"]
 
 DAYS = 14
 """So many days are counted, today included."""
@@ -47,7 +47,7 @@ CAPS: Mapping[OrgClass, Cap] = MappingProxyType(
 """As ``base.daily-cap-person`` and ``base.daily-cap-organisation`` say; other classes have none."""
 
 _NO_CAP = Cap(None, None)
-_BUDGET = 3000  # entries that one look may read
+_BUDGET = 1500  # entries that one look may read
 _SEARCHES = frozenset(map(str, SEARCHES))
 
 
@@ -67,6 +67,14 @@ class Holding:
     collections: int
     faces: int
     users: int
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """How much waits: open cases, and imports that wait or run."""
+
+    cases: int
+    imports: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,10 +175,19 @@ class Overview:
         guard, database, registry, watch: governance.
         collections: the gallery's.
         log: the ledger.
+        files, imports: casework's.
     """
 
     def __init__(
-        self, guard: Guard, database: Database, registry: Registry, watch: Watch, collections: Collections, log: Log
+        self,
+        guard: Guard,
+        database: Database,
+        registry: Registry,
+        watch: Watch,
+        collections: Collections,
+        log: Log,
+        files: CaseFiles,
+        imports: Imports,
     ) -> None:
         self._guard = guard
         self._db = database
@@ -178,6 +195,8 @@ class Overview:
         self._watch = watch
         self._collections = collections
         self._log = log
+        self._files = files
+        self._imports = imports
         self._days = DayCounts(log)
 
     def figures(self, caller: Caller) -> Figures:
@@ -217,16 +236,18 @@ class Overview:
         with self._db.read() as c:
             return self._guard.now(c)
 
-    def floor(self, caller: Caller) -> float:
-        """Return the least similarity from which the caller's searches start by the rules; 0 if any will do.
+    def waiting(self, caller: Caller) -> Waiting:
+        """Count the open cases that the caller works on, or as an administrator all, and the imports that go on there.
 
         Raises:
             Denied: if the caller is nobody.
         """
         organisation = self._guard.organisation_of(caller)
         with self._db.read() as c:
-            state = self._registry.state(c)
-        return floor_of(state.rulebooks, state.organisations[organisation].org_class, caller.purpose)
+            roles = self._registry.state(c).principals[caller.principal].roles
+            member = None if Role.ADMIN in roles else caller.principal
+            cases = self._files.count(c, organisation, CaseStatus.OPEN, member)
+            return Waiting(cases, self._imports.going(c, organisation, member))
 
 
 def _binds(moratorium: Moratorium, organisation: Organisation) -> bool:

@@ -57,8 +57,9 @@ WARN_WASH = Colour(255, 246, 235)
 @cache
 def _drawn() -> frozenset[int]:
     """Return the code points that both fonts have."""
-    fonts = _with_fonts(FPDF()).fonts
-    known = [frozenset(font.cmap) for font in fonts.values() if isinstance(font, TTFFont)]
+    pdf = _with_fonts(FPDF())
+    known = [frozenset(font.cmap) for font in pdf.fonts.values() if isinstance(font, TTFFont)]
+    _close(pdf)
     return frozenset.intersection(*known)
 
 
@@ -68,6 +69,13 @@ def _with_fonts(pdf: FPDF) -> FPDF:
         with as_file(files("custodes.operations").joinpath("fonts", f"NotoSans-{name}.ttf")) as path:
             pdf.add_font(_FONT, style, path)
     return pdf
+
+
+def _close(pdf: FPDF) -> None:
+    """Close the files of the fonts, which are read as they are needed."""
+    for font in pdf.fonts.values():
+        if isinstance(font, TTFFont):
+            font.ttfont.close()
 
 
 def visible(text: str, most: int = 0, *, lines: bool = False) -> str:
@@ -114,6 +122,10 @@ class Paper(FPDF):
         self.set_creation_date(made_at.astimezone(UTC).replace(microsecond=0))
         self.set_xmp_metadata(_xmp(title, made_at))
         self.write_in()
+
+    def close(self) -> None:
+        """Let go of the fonts; nothing can be drawn any more."""
+        _close(self)
 
     # --- every page ---
 

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 
-import orjson
 import sqlalchemy as sa
 
 from custodes.casework import (
@@ -42,6 +41,7 @@ from custodes.operations.comparing import (
     reviewer_view,
 )
 from custodes.operations.entries import ERASED_IN_ONE, Part
+from custodes.operations.exhibits import digest_of
 from custodes.operations.owners import owner_of, owner_of_image
 from custodes.operations.sittings import Sittings, has_lapsed, trained_until
 
@@ -360,7 +360,7 @@ def _tell_answer(part: Part, judged: _Judged, answer: Answer, reasons: Mapping[s
     part.note(sitting=item.sitting, round=item.round, blind=judged.sitting.blind)
     part.commit("candidate", (item.candidate or "control").encode(), owner)
     part.commit("answer", str(answer).encode(), owner)
-    part.commit("reasons", orjson.dumps(dict(reasons), option=orjson.OPT_SORT_KEYS), owner)
+    part.commit("reasons", digest_of(dict(reasons)).encode(), owner)  # what they say goes when the case does
     part.commit("stands", str(judged.state or "control").encode(), owner)
     if pending is not None:
         part.mentions.append(owner)

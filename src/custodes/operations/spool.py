@@ -93,9 +93,9 @@ class Spool:
         while True:
             try:
                 descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
             except OSError as e:
                 raise Unavailable(f"The upload can't be kept: {e.strerror}.", remedy="Try again later.") from e
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
             if os.fstat(descriptor).st_nlink:
                 return descriptor
             os.close(descriptor)  # swept before it was locked
@@ -160,7 +160,7 @@ class Spool:
                 until then has its import by now.
         """
         gone = 0
-        with suppress(FileNotFoundError):
+        with suppress(OSError):  # there is no folder yet
             for path in sorted(self._folder.iterdir()):
                 gone += self._swept(path, needed)
         return gone
@@ -208,7 +208,7 @@ class SealedReader(io.RawIOBase):
         sealed = file.seek(0, os.SEEK_END)
         self._chunks = -(-sealed // (CHUNK + _TAG))
         self._size = sealed - _TAG * self._chunks
-        if len(key) != _KEY or self._size <= CHUNK * (self._chunks - 1):
+        if len(key) != _KEY or self._size <= CHUNK * max(self._chunks - 1, 0):
             file.close()
             raise _damaged()
         self._cipher = AESGCM(key)

@@ -34,7 +34,7 @@ from custodes.operations.sheets import SUPPRESSION, Cell, Table, Told, summarise
 from custodes.operations.suppression import suppress
 from custodes.operations.tally import ENTRIES, FIGURES, Tally, label
 
-__all__ = ["SCHEMA", "Basis", "Change", "Report", "RuleSet", "of_ledger", "of_published", "write"]
+__all__ = ["SCHEMA", "Basis", "Change", "Heard", "Report", "RuleSet", "of_ledger", "of_published", "write"]
 
 SCHEMA = "custodes-transparency/1"
 """What the JSON is; another number, another form."""
@@ -267,7 +267,7 @@ def of_published(source: str, since: datetime, until: datetime, vkey: str | None
     """
     Basis("", "", 0, b"", since, until)  # a period that is none needs no log
     with tempfile.TemporaryDirectory() as folder:
-        heard = _Heard(open_source(source), Path(folder))
+        heard = Heard(open_source(source), Path(folder))
         found = verify(heard, vkey=vkey or None)
         last = stamp(to_ms(found.last_at)) if found.last_at else ""
         since, until = since.astimezone(UTC), until.astimezone(UTC)
@@ -275,8 +275,13 @@ def of_published(source: str, since: datetime, until: datetime, vkey: str | None
         return Report.of(heard.entries(found.size), basis)
 
 
-class _Heard:
-    """A log that keeps the bundles that it has told, so that what is counted is what was verified."""
+class Heard:
+    """A log that keeps the bundles that it has told, so that what is counted is what was verified.
+
+    Args:
+        source: where it is published.
+        folder: where its bundles are kept meanwhile.
+    """
 
     def __init__(self, source: Source, folder: Path) -> None:
         self._source = source

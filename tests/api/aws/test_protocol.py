@@ -311,6 +311,7 @@ def test_at_most_ten_violations_are_told() -> None:
     assert message.count("failed to satisfy constraint") == 10
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize(
     "body",
     [

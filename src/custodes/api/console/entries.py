@@ -14,13 +14,24 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from custodes.api.console.visits import AnyVisit
 from custodes.api.console.wording import action_words, change_words
 from custodes.app import App
 from custodes.ledger import Note
 from custodes.ledger.checkpoint import Checkpoint
 from custodes.operations.ledger import LedgerOperations
 
-__all__ = ["CheckpointShown", "Found", "Line", "Wanted", "checkpoint_shown", "commitments", "line_of", "newest"]
+__all__ = [
+    "CheckpointShown",
+    "Found",
+    "Line",
+    "Wanted",
+    "checkpoint_shown",
+    "commitments",
+    "ledger_url",
+    "line_of",
+    "newest",
+]
 
 _CHUNK = 256
 _READ = 8192
@@ -173,6 +184,12 @@ class CheckpointShown:
     root: str
     witnesses: int
     vkey: str
+
+
+def ledger_url(visit: AnyVisit) -> str:
+    """Return where the log is published, as the visitor reaches it, for commands that they copy."""
+    endpoint = visit.console.app.config.server.endpoint or str(visit.request.base_url)
+    return f"{endpoint.rstrip('/')}/ledger/"
 
 
 def checkpoint_shown(app: App) -> CheckpointShown:

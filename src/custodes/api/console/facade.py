@@ -74,7 +74,7 @@ def facts_now(app: App, now: datetime) -> Facts:
     return Facts(
         users=_users(app),
         purposes=_purposes(app, now),
-        rules=in_force(app, now, names=False),
+        rules=in_force(app, now, named=()),
         pack=app.packs.get(app.config.vision.pack),
         checkpoint=checkpoint_shown(app),
         begun=begun_at(app),

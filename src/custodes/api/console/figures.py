@@ -95,6 +95,7 @@ class Stale(Generic[T]):
         loop = asyncio.get_running_loop()
         if self._making is None and loop.time() - self._made >= self._seconds:
             self._making = loop.create_task(self._make(make))
+            self._making.add_done_callback(_heard)
         if self._value is None and self._making is not None:
             done, _ = await asyncio.wait({self._making}, timeout=patience)
             for task in done:
@@ -107,6 +108,12 @@ class Stale(Generic[T]):
             self._made = asyncio.get_running_loop().time()
         finally:
             self._making = None
+
+
+def _heard(task: asyncio.Task[None]) -> None:
+    """Take note of how a task ended, so that nobody complains that nobody did; the next who asks begins another."""
+    if not task.cancelled():
+        task.exception()
 
 
 def begun_at(app: App) -> datetime | None:

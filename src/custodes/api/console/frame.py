@@ -53,6 +53,7 @@ NAVIGATION = (
     NavItem("/console/cases", "Cases", _USES, faces=True),
     NavItem("/console/review", "Review", frozenset({Role.USER, Role.REVIEWER, Role.ADMIN}), faces=True),
     NavItem("/console/people", "People", _MANAGES),
+    NavItem("/console/grounds", "Grounds", _MANAGES),
     NavItem("/console/rules", "Rules"),
     NavItem("/console/ledger", "Ledger"),
     NavItem("/console/transparency", "Transparency"),

@@ -13,7 +13,7 @@ from custodes.api.console.restraints import stop_shown
 from custodes.api.console.shown import when, words
 from custodes.api.console.wording import EASINGS, listed, moratorium_shown
 from custodes.app import App
-from custodes.governance import Easing, EasingKind, Organisation, Principal, Role, Stop
+from custodes.governance import Easing, EasingKind, Organisation, OrgClass, Principal, Role, Stop
 from custodes.governance.moratorium import Moratorium
 from custodes.governance.rulebook import Rulebook
 from custodes.operations.oversight import PROPOSED_FOR
@@ -158,7 +158,7 @@ class Scene:
         title, found = f"Restart what {target} stopped", self.stops.get(target)
         if found is None:
             return Change(title, target, gone=True)
-        what = stop_shown(found, tuple(self.organisations.values()), names=self._names).what
+        what = stop_shown(found, self.organisations.values(), None if self._names else ()).what
         before: Pairs = (
             ("Stopped", what),
             ("Since", when(found.stopped_at)),
@@ -215,18 +215,24 @@ class Scene:
     # --- what may be proposed ---
 
     def targets(self, kind: EasingKind) -> list[tuple[str, str]]:
-        """Return what an easing of a kind may be about: id, and words."""
+        """Return what an easing of a kind may be about, or some of it: id, and words; nothing for who isn't told names.
+
+        Of those who could be appointed, only people of organisations of oversight are named: others by their ids.
+        """
+        if not self._names:
+            return []
         match kind:
             case EasingKind.LIFT | EasingKind.SHORTEN:
                 return [(m, m) for m in sorted(self.moratoria)]
             case EasingKind.RESTART:
-                known = tuple(self.organisations.values())
+                known = self.organisations.values()
                 return [(s.id, f"{stop_shown(s, known).what} ({s.id})") for s in self.stops.values()]
             case EasingKind.DISABLE:
                 return [(b.id, b.title) for b, on in self.books.values() if on and not b.locked]
             case EasingKind.APPOINT:
                 rest = [p for p in self.principals.values() if Role.OVERSIGHT not in p.roles and not p.suspended_at]
-                return [(p.id, self._where(p)) for p in sorted(rest, key=lambda p: p.name)]
+                near = [p for p in rest if self.organisations[p.organisation].org_class == OrgClass.OVERSIGHT]
+                return [(p.id, self._where(p)) for p in sorted(near, key=lambda p: p.name)]
             case EasingKind.DISMISS | EasingKind.REKEY:
                 return [(p.id, self._where(p)) for p in self.overseers]
 

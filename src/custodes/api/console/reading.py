@@ -190,9 +190,12 @@ def tags(text: str) -> dict[str, str]:
     found: dict[str, str] = {}
     for line in filter(None, map(str.strip, text.splitlines())):
         key, sign, value = (part.strip() for part in line.partition("="))
-        if not sign or not 1 <= len(key) <= _TAG_KEY or len(value) > _TAG_VALUE or not (key + value).isprintable():
+        fits = sign and 1 <= len(key) <= _TAG_KEY and len(value) <= _TAG_VALUE and all(map(_is_of_tag, key + value))
+        if not fits:
             raise Misread(
-                "tags", f"A tag is a line key=value: a key of 1 to {_TAG_KEY} characters, a value of 0 to {_TAG_VALUE}."
+                "tags",
+                f"A tag is a line key=value: 1 to {_TAG_KEY} characters before the sign, up to {_TAG_VALUE} after it; "
+                "letters, digits, spaces and _ . : / = + - @.",
             )
         if key.startswith(("custodes:", "aws:")):
             raise Misread("tags", "Tags that begin with custodes: or aws: are not yours to give; use the fields above.")
@@ -200,6 +203,10 @@ def tags(text: str) -> dict[str, str]:
     if len(found) > _TAGS:
         raise Misread("tags", f"A collection has at most {_TAGS} tags.")
     return found
+
+
+def _is_of_tag(character: str) -> bool:
+    return character.isalpha() or character.isnumeric() or character in " _.:/=+-@"
 
 
 def page_of(texts: Iterable[str], most: int) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from weakref import WeakKeyDictionary
@@ -91,20 +91,28 @@ def moratorium_of(app: App, moratorium: str) -> Moratorium:
     return found
 
 
-def stop_shown(stop: Stop, organisations: Sequence[Organisation], *, names: bool = True) -> StopShown:
-    """Put a stop into words; without names an organisation is told by its class."""
+def stop_shown(stop: Stop, organisations: Collection[Organisation], named: Collection[str] | None = None) -> StopShown:
+    """Put a stop into words.
+
+    Args:
+        stop: which.
+        organisations: all there are.
+        named: ids of those whose names may be told, or None for all; others are told by their class.
+    """
     if stop.scope == StopScope.ALL:
         return StopShown(stop, "All use of faces")
     if stop.scope == StopScope.PURPOSE:
         return StopShown(stop, f"All use for {small(stop.value)}")
     found = next((o for o in organisations if o.id == stop.value), None)
-    if names:
-        return StopShown(stop, f"All use by {found.name if found else stop.value}")
-    return StopShown(stop, f"All use by one organisation{f' of class {small(str(found.org_class))}' if found else ''}")
+    if found is None:
+        return StopShown(stop, "All use by one organisation")
+    if named is None or found.id in named:
+        return StopShown(stop, f"All use by {found.name}")
+    return StopShown(stop, f"All use by one organisation of class {small(str(found.org_class))}")
 
 
-def in_force(app: App, now: datetime, *, names: bool = True) -> InForce:
-    """Read what holds."""
+def in_force(app: App, now: datetime, named: Collection[str] | None = None) -> InForce:
+    """Read what holds; ``named`` are the organisations whose names may be told, or None for all."""
     declared = app.oversight.moratoria()
     known = {m.id for m in declared}
     organisations, rules = app.people.organisations(), app.rules.current
@@ -115,7 +123,7 @@ def in_force(app: App, now: datetime, *, names: bool = True) -> InForce:
         return tuple(sorted(told, key=lambda m: (order[m.state], m.id)))
 
     return InForce(
-        stops=tuple(stop_shown(s, organisations, names=names) for s in app.oversight.stops()),
+        stops=tuple(stop_shown(s, organisations, named) for s in app.oversight.stops()),
         moratoria=shown(declared),
         books=tuple(
             BookShown(b, on, sum(r.rulebook == b.id and not r.id.endswith(".permit") for r in rules.rules))

@@ -10,6 +10,13 @@ from fastapi import APIRouter, FastAPI, Response
 from custodes.api.console.frame import Console
 from custodes.api.console.pages import (
     account,
+    casefound,
+    caseimages,
+    caseimports,
+    caseleads,
+    cases,
+    casesearch,
+    casestaff,
     collection_enrol,
     collection_faces,
     collection_search,
@@ -17,6 +24,7 @@ from custodes.api.console.pages import (
     collections,
     dashboard,
     door,
+    grounds,
     keys,
     ledger,
     organisations,
@@ -58,6 +66,14 @@ ROUTERS: tuple[APIRouter, ...] = (
     organisations.router,
     people.router,
     keys.router,
+    cases.router,
+    casestaff.router,
+    caseimages.router,
+    caseimports.router,
+    casesearch.router,
+    casefound.router,
+    caseleads.router,
+    grounds.router,
 )
 """All pages: add yours here."""
 

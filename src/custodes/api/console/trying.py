@@ -46,7 +46,7 @@ _ASKED = (
 _WITHOUT_COLLECTION = frozenset({Action.DETECT, Action.COMPARE})
 _PLACE = re.compile(r"[A-Z]{2}(-[A-Z0-9]{1,3})?")
 _PEOPLE = (Role.USER, Role.REVIEWER, Role.ADMIN, Role.OPERATOR, Role.OVERSIGHT)
-_FOR = timedelta(days=30)
+_FOR = timedelta(days=10)
 
 Pairs = tuple[tuple[str, str], ...]
 
@@ -220,7 +220,7 @@ class Asked:
             collections=frozenset({"some"}),
             covers_subject=True,
             not_before=now - 2 * _FOR,
-            not_after=now - _FOR if over else now + _FOR,
+            not_after=now - _FOR if over else now + _FOR,  # at most 30 days in all, as a rulebook asks
         )
 
     def _consent(self, now: datetime) -> ConsentFacts | None:

@@ -2,7 +2,8 @@
 """What all pages of a case begin with: who looks at it, for which purpose they act, and how forms of cases are read.
 
 Whoever doesn't work on a case finds none (404), whatever else is wrong with what they ask. A member acts for the
-purpose of the case if their login is for it; whose login isn't for it may see that there is a case, and nothing in it.
+purpose of the case if their login is for it; whose login isn't for it sees that there is a case, and nothing of whom
+it is about. So do administrators who don't work on it.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from custodes.app import Casework
 from custodes.casework import CaseFile, CaseStatus
 from custodes.errors import Denied, Invalid
 from custodes.governance import Caller, Principal, Provenance, Purpose, Role
+from custodes.operations.browsing import taken_at
 from custodes.operations.desk import Origin
 
 __all__ = [
@@ -32,6 +34,7 @@ __all__ = [
     "Working",
     "at_case",
     "casework",
+    "date_in",
     "day_of",
     "moment_of",
     "number_of",
@@ -169,7 +172,8 @@ def _check(at: AtCase) -> None:
         )
     if not at.is_suited:
         raise Denied(
-            f"This is a case of {at.file.kind.replace('-', ' ')}, and your login is not for that purpose.",
+            f"This is a case of {at.file.kind.replace('-', ' ')}, and your login is not for that purpose: "
+            "the rule base.case-purpose refuses it.",
             remedy="Ask your administrator for an invitation that has this purpose.",
             code="base.case-purpose",
         )
@@ -193,6 +197,12 @@ def day_of(text: str, what: str = "A date") -> datetime | None:
     if not _EARLIEST <= found <= datetime.now(UTC):
         raise Invalid(f"{what} lies in the past, and not before {_EARLIEST.year}.")
     return found
+
+
+def date_in(data: bytes) -> datetime | None:
+    """Return when a photo was taken, as its camera has written it into the file; None where that can't be."""
+    found = taken_at(data)
+    return found if found is not None and _EARLIEST <= found <= datetime.now(UTC) else None
 
 
 def moment_of(text: str, offset: str = "0") -> datetime:

@@ -13,7 +13,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Path, Query, Response
 from fastapi.responses import JSONResponse
 
-from custodes.api.console.pages.casedesk import PROVENANCES, AtCase, Working, at_case, casework, origin_of
+from custodes.api.console.pages.casedesk import PROVENANCES, AtCase, Working, at_case, casework, date_in, origin_of
 from custodes.api.console.pages.caseruns import runs_of
 from custodes.casework import CandidateState, CaseImage, FoundCandidate, Run, RunState
 from custodes.errors import Conflict, CustodesError, Invalid, NotFound, Unavailable
@@ -202,7 +202,7 @@ async def attach(at: Attaching, candidate: CandidateId) -> Response:
         raise NotFound("There is no such candidate in this search.")
     try:
         file = await visit.upload("photo")
-        origin = origin_of(visit, name=file.name)
+        origin = origin_of(visit, name=file.name, taken_at=date_in(file.data))
 
         def keep() -> CaseImage:
             return work.attach(at.caller, candidate, file.data, origin)

@@ -2,7 +2,7 @@
 """The photos of a case: adding, browsing, looking at one, and the pictures themselves.
 
 A picture is always made anew and carries no metadata; what is sensitive is blurred until the visitor asks for it, which
-is written down (see ``operations.pictures``). Names of files are text that somebody chose: they are shown as text alone.
+is written down (see ``operations.pictures``). Names of files are whatever somebody chose, and shown as text alone.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from custodes.api.console.pages.casedesk import (
     Working,
     at_case,
     casework,
+    date_in,
     day_of,
     origin_of,
 )
 from custodes.api.console.visits import Upload
 from custodes.casework import CaseImage, ImageRole
 from custodes.errors import Conflict, CustodesError, Invalid
-from custodes.operations.browsing import taken_at
 from custodes.operations.candidates import ProbeCheck
 from custodes.operations.pictures import PictureSize
 
@@ -150,7 +150,7 @@ async def _add(at: AtCase, file: Upload, role: ImageRole) -> _Added:
     visit, work = at.visit, casework(at.visit)
     taken = day_of(visit.text("taken_at"))
     if taken is None and visit.text("dates") != "typed":
-        taken = taken_at(file.data)
+        taken = date_in(file.data)
     origin = origin_of(visit, name=file.name, taken_at=taken)
 
     def add() -> _Added:
@@ -185,7 +185,7 @@ async def tell_date(at: Working) -> Response:
     body = at.visit.body(_HEAD)
     try:
         data = b"".join([part async for part in body.stream()])
-        found = taken_at(data)
+        found = date_in(data)
     finally:
         body.release()
     return JSONResponse({"taken": found.date().isoformat() if found else None})

@@ -14,7 +14,7 @@ from fastapi import APIRouter, Path, Query, Response
 
 from custodes.api.console.pages.casedesk import AtCase, Working, casework, number_of
 from custodes.api.console.pages.caseruns import runs_of
-from custodes.casework import CaseImage, FaceRecord, ImageRole, Import, Run
+from custodes.casework import CaseImage, FaceRecord, ImageRole, Import, ItemOutcome, Run
 from custodes.errors import CustodesError, Invalid
 from custodes.gallery import Collection
 from custodes.governance import Role
@@ -105,7 +105,7 @@ def _read(at: AtCase, image: str) -> _Form:
         references=references,
         choices=choices,
         image=chosen,
-        imports=(),
+        imports=tuple(i for i in work.imports.list(at.caller, case) if i.counts.get(ItemOutcome.IMPORTED)),
         runs=work.candidates.runs(at.caller, case),
         hidden=work.pictures.hidden(at.caller, case, shown),
     )

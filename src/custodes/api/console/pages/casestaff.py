@@ -5,8 +5,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Annotated
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Query, Response
 
 from custodes.api.console.pages.casedesk import AtCase, CollectionId, Looking, casework
 from custodes.api.console.pages.cases import authorities_of
@@ -24,19 +25,21 @@ _PAGE = 200
 
 @dataclass(frozen=True, slots=True)
 class _Terms:
-    """``others``: collections of the organisation that the case could use; None if the visitor may not list them."""
+    """``others``: collections of the organisation that the case could use; None if the visitor may not list them, or
+    hasn't asked for the list: to make it is a use of its own, in the ledger.
+    """
 
     view: CaseView
     authorities: list[tuple[str, str]]
     others: tuple[Collection, ...] | None
 
 
-def _read(at: AtCase) -> _Terms:
+def _read(at: AtCase, choose: bool) -> _Terms:
     visit, file = at.visit, at.file
     view = casework(visit).cases.view(visit.caller(), file.id)
     used = {k.uid for k in view.collections}
     others: tuple[Collection, ...] | None = None
-    if at.may_manage:
+    if choose and at.may_manage:
         try:
             page, _ = visit.console.app.collections.list(at.caller, after=0, limit=_PAGE)
             others = tuple(k for k in page if k.uid not in used and not k.name.startswith("case-"))
@@ -45,14 +48,17 @@ def _read(at: AtCase) -> _Terms:
     return _Terms(view, authorities_of(visit, file.organisation), others)
 
 
-async def _show(at: AtCase, error: CustodesError | None = None, about: str = "", status: int = 200) -> Response:
-    terms = await at.visit.quick(lambda: _read(at))
+async def _show(
+    at: AtCase, error: CustodesError | None = None, about: str = "", status: int = 200, choose: bool = False
+) -> Response:
+    terms = await at.visit.quick(lambda: _read(at, choose))
     members = set(at.file.members)
     others = [(p.id, p.name) for p in at.people.values() if p.id not in members and p.suspended_at is None]
     given = {name: getattr(at.file, name) for name in ("title", "reference", "about")}
     if about == "words":
         given = {name: at.visit.text(name) for name in given}
     values = {"terms": terms, "view": terms.view, "others": others, "error": error, "about": about, "given": given}
+    values["choose"] = choose
     return at.page("cases_terms.html.j2", "terms", values, status=status)
 
 
@@ -66,9 +72,9 @@ async def _change(at: AtCase, work: Callable[[], object], text: str, about: str 
 
 
 @router.get("/terms")
-async def terms(at: Looking) -> Response:
-    """Show the terms of a case."""
-    return await _show(at)
+async def terms(at: Looking, choose: Annotated[str, Query(pattern="^(|collection)$")] = "") -> Response:
+    """Show the terms of a case; with ``choose`` the collections that it could use too."""
+    return await _show(at, choose=bool(choose))
 
 
 @router.post("/terms/words")

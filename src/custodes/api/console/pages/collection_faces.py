@@ -18,7 +18,8 @@ from custodes.api.console.pages.collections import shown
 from custodes.api.console.reading import FACE, CollectionName, page_of
 from custodes.api.console.visits import Visit, Visitor
 from custodes.api.console.wording import action_words
-from custodes.errors import Invalid, NotFound
+from custodes.errors import Code, Invalid, NotFound
+from custodes.governance import Role
 from custodes.governance.rows import time_of
 from custodes.operations.erasure import Erased, Report
 
@@ -55,9 +56,9 @@ async def faces(
             )
         )
     except NotFound as error:
-        if not user.strip():
+        if error.code != Code.SUBJECT_MISSING:
             raise
-        return visit.done(f"{_HERE}/{name}", error.message, kind="warning")
+        return visit.done(f"{_HERE}/{name}", "The collection has no user of this id.", kind="warning")
     values = {
         "faces": [(r, h, None if h.enrolled_at is None else time_of(h.enrolled_at)) for r, h in shelf.references],
         "first": after == 0,
@@ -102,7 +103,8 @@ def _own_erasure(visit: Visit, index: int) -> int:
     """
     entry = visit.console.app.ledger.entry(index)
     erased = entry.get("erased")
-    if entry.get("organisation") != visit.session.organisation.id or type(erased) is not int:
+    uses_faces = visit.session.roles - {Role.OVERSIGHT}
+    if entry.get("organisation") != visit.session.organisation.id or type(erased) is not int or not uses_faces:
         raise NotFound(f"The entry {index} is no erasure of your organisation's.")
     return erased
 

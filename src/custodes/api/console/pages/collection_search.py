@@ -18,9 +18,9 @@ from custodes.api.console.visits import Visit, Visitor, visiting
 from custodes.domain import QualityFilter
 from custodes.errors import CustodesError, Denied, Invalid
 from custodes.gallery import Collection
+from custodes.operations.browsing import Thresholds
 from custodes.operations.entries import NOTICE
 from custodes.operations.faces import Detection, ImageSearch
-from custodes.operations.scores import MATCH_THRESHOLD
 
 __all__ = ["router"]
 
@@ -46,18 +46,18 @@ async def _page(
 ) -> Response:
     app, caller = visit.console.app, visit.caller()
 
-    def read() -> tuple[Collection, Choices, float]:
+    def read() -> tuple[Collection, Choices, Thresholds]:
         collection = app.collections.describe(caller, name)
-        return collection, choices(visit, app.overview.now()), app.overview.floor(caller)
+        return collection, choices(visit, app.overview.now()), app.casework.browsing.thresholds(caller)
 
-    collection, grounds, floor = await visit.quick(read)
+    collection, grounds, thresholds = await visit.quick(read)
     fields = ("threshold", "limit", "face", "case", "authority", "place", "exigency")
     typed = {n: visit.text(n) for n in fields}
-    typed["threshold"] = typed["threshold"] or f"{max(MATCH_THRESHOLD, floor):g}"
+    typed["threshold"] = typed["threshold"] or f"{thresholds.default:g}"
     typed["limit"] = typed["limit"] or str(_USUAL)
     values = {
         "grounds": grounds,
-        "floor": floor,
+        "floor": thresholds.floor,
         "found": found,
         "error": error,
         "errors": beside(error),
@@ -118,7 +118,7 @@ async def _search(visit: Visit, name: str) -> _Found:
     photo = await visit.upload("photo")
 
     def act() -> _Found:
-        threshold = max(MATCH_THRESHOLD, app.overview.floor(caller)) if stated is None else stated
+        threshold = app.casework.browsing.thresholds(caller).default if stated is None else stated
         done = app.faces.search_by_image(
             caller,
             name,

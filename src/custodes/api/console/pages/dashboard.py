@@ -119,9 +119,8 @@ def _restraints(visit: Visit, figures: Figures) -> tuple[_Figure, ...]:
         _Figure("stops", f"{figures.stops:,}", "Stops", rules, "bad" if figures.stops else ""),
     ]
     if figures.alarms is not None:
-        found.append(
-            _Figure("alarms", f"{figures.alarms:,}", "Alarms to look into", rules, "bad" * bool(figures.alarms))
-        )
+        alarms, tone = _href(visit, "/console/rules/alarms"), "bad" if figures.alarms else ""
+        found.append(_Figure("alarms", f"{figures.alarms:,}", "Alarms to look into", alarms, tone))
     return tuple(found)
 
 
@@ -189,7 +188,8 @@ def _read(visit: Visit) -> _Board:
 async def dashboard(visit: Visitor) -> Response:
     """Show what there is to do."""
     board = await visit.quick(lambda: _read(visit))
-    return visit.page("dashboard.html.j2", {"board": board, "values": board.values()})
+    values = {"board": board, "values": board.values(), "refusals": _href(visit, "/console/rules/denials")}
+    return visit.page("dashboard.html.j2", values)
 
 
 @router.get("/console/")

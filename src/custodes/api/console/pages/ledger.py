@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 import orjson
 from fastapi import APIRouter, Path, Query, Response
 
-from custodes.api.console.entries import Wanted, checkpoint_shown, commitments, line_of, newest
+from custodes.api.console.entries import Wanted, checkpoint_shown, commitments, ledger_url, line_of, newest
 from custodes.api.console.facts import Group, facts_of
 from custodes.api.console.shown import words
 from custodes.api.console.visits import Visit, Visitor
@@ -69,7 +69,7 @@ async def entries(
 async def verify(visit: Visitor) -> Response:
     """Check the log, an entry or a receipt in the browser."""
     checkpoint = await visit.quick(lambda: checkpoint_shown(visit.console.app))
-    return visit.page("ledger_verify.html.j2", {"checkpoint": checkpoint})
+    return visit.page("ledger_verify.html.j2", {"checkpoint": checkpoint, "url": ledger_url(visit)})
 
 
 # --- one entry ---
@@ -99,7 +99,7 @@ def _details(entry: Mapping[str, Any]) -> list[tuple[str, str]]:
     for name, value in entry.items():
         if name not in hidden and not isinstance(value, Mapping):
             text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
-            told.append((words(name), {"True": "yes", "False": "no", "": "–"}.get(text, text)))
+            told += [(words(name), {"True": "yes", "False": "no"}.get(text, text))] if text else []
     return told
 
 
@@ -121,6 +121,7 @@ async def _show(visit: Visit, index: int, error: CustodesError | None = None, st
         "pretty": orjson.dumps(entry, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS).decode(),
         "raw64": base64.b64encode(raw).decode(),
         "discloses": bool(visit.session.roles & {Role.ADMIN, Role.OPERATOR}),
+        "url": ledger_url(visit),
         "error": error,
     }
     return visit.page("ledger_entry.html.j2", values, status=status)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping
 from typing import Annotated
@@ -20,6 +21,7 @@ __all__ = ["router"]
 router = APIRouter(prefix="/console/people/organisations")
 
 _HERE = "/console/people/organisations"
+_PLACE = r"[A-Z]{2}(-[A-Z0-9]{1,3})?"
 _OrganisationId = Annotated[str, Path(pattern=r"^(local|org-[0-9a-f]{16})$")]
 _CLASSES = (
     (OrgClass.GENERAL, "General: photo library, access control, identity verification"),
@@ -64,12 +66,9 @@ async def add(visit: Visitor) -> Response:
         if not name:
             raise Misread("name", "This is needed.")
         org_class = known("org_class", visit.text("org_class"), OrgClass, "what it is")
-        try:
-            await visit.quick(lambda: app.people.add_organisation(caller, name, org_class, place or NO_JURISDICTION))
-        except Invalid as error:
-            raise Misread(
-                "place" if "urisdiction" in error.message or "olice" in error.message else "name", error.message
-            ) from error
+        if place and not re.fullmatch(_PLACE, place):
+            raise Misread("place", "A place is the code of a country (DE) or of a state of the United States (US-WA).")
+        await visit.quick(lambda: app.people.add_organisation(caller, name, org_class, place or NO_JURISDICTION))
     except Invalid as error:
         return await _list(visit, error, {"name": name, "org_class": visit.text("org_class"), "place": place})
     return visit.done(_HERE, "The organisation is added. Add its first administrator now, under People.")

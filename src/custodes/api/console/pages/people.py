@@ -73,7 +73,8 @@ async def _list(
 ) -> Response:
     caller = visit.caller()
     staff: Staff = await visit.quick(lambda: visit.console.app.managing.staff(caller))
-    people = [p for p in staff.people if not org or p.organisation == org]
+    found = (p for p in staff.people if not org or p.organisation == org)
+    people = sorted(found, key=lambda p: p.name.casefold())
     empty: dict[str, object] = {"name": "", "identifier": "", "organisation": visit.session.organisation.id}
     values = {
         "people": [(p, *training_of(p, staff.now)) for p in people[(page - 1) * _PAGE : page * _PAGE]],

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from fastapi import APIRouter, Response
 from fastapi.responses import JSONResponse
 
+from custodes.api.console.entries import ledger_url
 from custodes.api.console.facade import facade_of
 from custodes.api.console.figures import month_of
 from custodes.api.console.pages.transparency import report_values
@@ -55,7 +56,9 @@ async def _report(stranger: StrangerAtDoor) -> Report:
 @router.get("/console/report")
 async def report(stranger: Stranger) -> Response:
     """Show the transparency report of the last month that is over."""
-    return stranger.page("public_report.html.j2", report_values(await _report(stranger)))
+    return stranger.page(
+        "public_report.html.j2", report_values(await _report(stranger)) | {"url": ledger_url(stranger)}
+    )
 
 
 @router.get("/console/report.json")
@@ -68,4 +71,4 @@ async def report_as_json(stranger: Stranger) -> Response:
 async def verify(stranger: Stranger) -> Response:
     """Check the log, an entry or a receipt in the browser."""
     facts = await facade_of(stranger.console).facts(stranger.console)
-    return stranger.page("ledger_verify.html.j2", {"checkpoint": facts.checkpoint})
+    return stranger.page("ledger_verify.html.j2", {"checkpoint": facts.checkpoint, "url": ledger_url(stranger)})

@@ -177,8 +177,10 @@ async def extend(visit: Visitor, moratorium: _Id) -> Response:
 
 
 async def _stopping(visit: Visit, error: CustodesError | None = None, status: int = 200) -> Response:
+    oversees = Role.OVERSIGHT in visit.session.roles  # of others, nobody is told which organisations there are
+
     def look() -> list[Organisation]:
-        return sorted(visit.console.app.people.organisations(), key=lambda o: o.name)
+        return sorted(visit.console.app.people.organisations() if oversees else (), key=lambda o: o.name)
 
     found = await visit.quick(look)
     values = {
@@ -186,7 +188,7 @@ async def _stopping(visit: Visit, error: CustodesError | None = None, status: in
         "purposes": [(str(p), words(p)) for p in Purpose if p != Purpose.OVERSIGHT],
         "given": {n: visit.text(n) for n in ("scope", "organisation", "purpose", "reason")},
         "error": error,
-        "oversees": Role.OVERSIGHT in visit.session.roles,
+        "oversees": oversees,
     }
     return visit.page("rules_stop.html.j2", values, status=status)
 

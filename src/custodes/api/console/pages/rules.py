@@ -31,7 +31,9 @@ Index = Annotated[int, Path(ge=0, le=2**62)]
 @router.get("")
 async def rules(visit: Visitor) -> Response:
     """Show what holds now."""
-    found = await visit.quick(lambda: in_force(visit.console.app, datetime.now(UTC)))
+    session = visit.session
+    named = None if session.roles & {Role.OVERSIGHT, Role.OPERATOR} else {session.organisation.id}
+    found = await visit.quick(lambda: in_force(visit.console.app, datetime.now(UTC), named))
     return visit.page("rules.html.j2", {"found": found, "oversees": Role.OVERSIGHT in visit.session.roles})
 
 

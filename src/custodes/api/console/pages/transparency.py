@@ -10,6 +10,7 @@ import orjson
 from fastapi import APIRouter, Path, Query, Response
 
 from custodes.api.console.dates import day_of
+from custodes.api.console.entries import ledger_url
 from custodes.api.console.figures import begun_at, last_month, month_of, reports_of, to_csv
 from custodes.api.console.visits import Visit, Visitor
 from custodes.errors import Invalid
@@ -66,6 +67,7 @@ async def transparency(
     if not since and not until:
         _, since, until = periods[1]
     values: dict[str, object] = {"periods": periods, "from_": since, "to": until, "error": None, "report": None}
+    values["url"] = ledger_url(visit)
     values["begun"] = await visit.quick(lambda: begun_at(visit.console.app))
     try:
         made = await _made(visit, since, until)

@@ -134,35 +134,41 @@ function theKey(report, log, given, kept) {
   });
 }
 
-function theCheckpoint(report, log, key) {
-  return report.step("The newest checkpoint", async (tell) => {
-    const raw = await log.text("checkpoint");
-    const found = await signed(raw, key, tell);
-    const others = found.note.signatures.length - found.own;
-    const more = others ? ` ${others} more ${others === 1 ? "line is" : "lines are"} by witnesses; their keys aren't known here.` : "";
-    return { value: { ...found, raw }, says: `It states ${found.size} entries, and is signed by the log's key.${more}` };
+function theCheckpoint(report, title, fetched, key) {
+  return report.step(title, async (tell) => {
+    const value = read(await fetched(), key, tell);
+    return { value, says: `It states ${value.size} entries, and the root of the tree over them.` };
   });
 }
 
-async function signed(raw, key, tell) {
+function theSignature(report, checkpoint, key) {
+  return report.step("The checkpoint's signature", async () => {
+    const others = checkpoint.note.signatures.length - (await verifySignature(checkpoint.note, key));
+    const more = others ? ` ${others} more ${others === 1 ? "line is" : "lines are"} by witnesses; their keys aren't known here.` : "";
+    return { says: `It is the key's own.${more}` };
+  });
+}
+
+// Reads a checkpoint; its signature isn't checked yet.
+function read(raw, key, tell) {
   const note = parseNote(raw);
   const checkpoint = parseCheckpoint(note.text);
   tell("Log", checkpoint.origin);
   tell("Entries", String(checkpoint.size));
   tell("Root", hex(checkpoint.root));
   if (checkpoint.origin !== key.name) throw new Failure("The checkpoint is of another log.", key.name, checkpoint.origin);
-  const own = await verifySignature(note, key);
-  return { ...checkpoint, note, own };
+  return { ...checkpoint, note, raw };
 }
 
 function continues(report, title, log, key, raw, newest) {
   return report.step(title, async (tell) => {
-    const old = await signed(raw, key, tell);
+    const old = read(raw, key, tell);
     if (old.size > newest.size) throw new Failure(`The log has shrunk from ${old.size} entries to ${newest.size}: some were dropped.`);
     const proof = await consistencyProof(log.reader(newest.size), old.size, newest.size);
     proof.forEach((hash, i) => tell(`Proof ${i + 1}`, hex(hash)));
     await verifyConsistency(old.size, newest.size, proof, old.root, newest.root);
-    return { says: `The log begins with the ${old.size} entries that it had then, unchanged; ${newest.size - old.size} came after them.` };
+    await verifySignature(old.note, key);
+    return { says: `It is signed by the same key, and the log begins with the ${old.size} entries that it had then, unchanged; ${newest.size - old.size} came after them.` };
   });
 }
 
@@ -182,13 +188,19 @@ function theEntry(report, log, index, newest, shown) {
   });
 }
 
+// The log's newest checkpoint, as it is published.
+async function theNewest(report, log, key) {
+  const newest = await theCheckpoint(report, "The newest checkpoint", () => log.text("checkpoint"), key);
+  await theSignature(report, newest, key);
+  return newest;
+}
+
 async function checkLog(report, { vkey = "", older = "", index = null, shown = null }) {
   const log = new Log();
   const kept = vkey ? null : recall();
   const key = await theKey(report, log, vkey, kept);
   if (!key) return;
-  const newest = await theCheckpoint(report, log, key);
-  if (!newest) return;
+  const newest = await theNewest(report, log, key);
   if (older) await continues(report, "Your older checkpoint", log, key, older, newest);
   if (kept) await continues(report, `The checkpoint that this browser kept on ${kept.at.slice(0, 10)}`, log, key, kept.checkpoint, newest);
   if (index !== null) {
@@ -214,23 +226,20 @@ async function checkFile(report, { raw, vkey = "" }) {
     return { value, says: `The file names ${whose}.` };
   });
   if (!key) return;
-  const checkpoint = await report.step("The file's checkpoint", async (tell) => {
-    const value = await signed(told.checkpoint, key, tell);
-    return { value, says: `It states ${value.size} entries, and is signed by the log's key.` };
-  });
+  const checkpoint = await theCheckpoint(report, "The file's checkpoint", () => told.checkpoint, key);
+  await theSignature(report, checkpoint, key);
   const entry = await report.step(`Entry ${told.index}`, async (tell) => {
-    const at = checkpoint ?? parseCheckpoint(parseNote(told.checkpoint).text);
     const leaf = await leafHash(told.entry);
     tell("Entry's hash", hex(leaf));
     told.proof.forEach((hash, i) => tell(`Proof ${i + 1}`, hex(hash)));
-    await verifyInclusion(leaf, told.index, at.size, told.proof, at.root);
+    await verifyInclusion(leaf, told.index, checkpoint.size, told.proof, checkpoint.root);
     return { value: parseEntry(told.entry), says: `Its hash leads, by ${told.proof.length} other hashes, to the root of the checkpoint.` };
   });
   const values = await report.step("What it opens", async () => {
     const value = await verifyOpenings(entry, told.openings);
     return { value, says: value.size ? "The entry commits to each value that the file shows." : "Nothing: the entry says it all." };
   });
-  if (checkpoint) await stillThere(report, log, key, told.checkpoint);
+  await stillThere(report, log, key, told.checkpoint);
   report.show(`Entry ${told.index}`, JSON.stringify(entry, null, 2));
   for (const [name, value] of values) report.show(name, readable(value));
 }
@@ -241,8 +250,7 @@ async function stillThere(report, log, key, raw) {
     const value = (await log.text("vkey")).trim() === key.text;
     return { value, says: value ? "It is the one that the file is from." : "It is another one, so that it says nothing of this file." };
   });
-  const newest = same && (await theCheckpoint(report, log, key));
-  if (newest) await continues(report, "The log of this server goes on from it", log, key, raw, newest);
+  if (same) await continues(report, "The log of this server goes on from it", log, key, raw, await theNewest(report, log, key));
 }
 
 // --- the forms ---

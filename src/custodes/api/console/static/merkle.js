@@ -14,6 +14,9 @@ export class Failure extends Error {
   }
 }
 
+// Where else it can be checked.
+export const INSTEAD = "The command line does: custodes ledger verify, and custodes ledger check for a file.";
+
 // What can't be checked in this browser.
 export class Unable extends Error {}
 
@@ -42,7 +45,7 @@ export function equal(a, b) {
 }
 
 export async function sha256(...parts) {
-  if (!globalThis.crypto?.subtle) throw new Unable("This page wasn't loaded over TLS, so that the browser hashes nothing.");
+  if (!globalThis.crypto?.subtle) throw new Unable(`This page wasn't loaded over TLS, so that the browser hashes nothing. ${INSTEAD}`);
   const whole = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
   let at = 0;
   for (const part of parts) {

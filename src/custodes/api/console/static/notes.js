@@ -2,7 +2,7 @@
 // Signed notes and checkpoints (https://c2sp.org/signed-note, tlog-checkpoint), with WebCrypto's Ed25519. A text is
 // hostile until it is parsed, and means nothing until its signature is verified by a key that one had before.
 
-import { Failure, HASH, Unable, equal, fromBase64, hex, sha256 } from "./merkle.js";
+import { Failure, HASH, INSTEAD, Unable, equal, fromBase64, hex, sha256 } from "./merkle.js";
 
 const MOST = 65536;
 const ED25519 = 0x01;
@@ -49,11 +49,11 @@ export function parseCheckpoint(text) {
 }
 
 async function imported(key) {
-  if (!globalThis.crypto?.subtle) throw new Unable("This page wasn't loaded over TLS, so that the browser checks no signature.");
+  if (!globalThis.crypto?.subtle) throw new Unable(`This page wasn't loaded over TLS, so that the browser checks no signature. ${INSTEAD}`);
   try {
     return await crypto.subtle.importKey("raw", key.public, { name: "Ed25519" }, false, ["verify"]);
   } catch (error) {
-    if (error.name === "NotSupportedError") throw new Unable("This browser doesn't know Ed25519, so that it can't check the signature.");
+    if (error.name === "NotSupportedError") throw new Unable(`This browser doesn't know Ed25519, so that it can't check the signature. ${INSTEAD}`);
     throw new Failure("The key is no Ed25519 key.");
   }
 }
