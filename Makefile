@@ -6,12 +6,12 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check -q
 NPM_CI := npm ci --silent --no-audit --no-fund
 
-.PHONY: serve test bench lint types rooms unit format clean lock
+.PHONY: serve test bench lint types rooms unit chromium format clean lock
 
 serve: $(VENV)/.base
 	@$(BIN)/custodes serve
 
-test: $(VENV)/.dev tests/clients/javascript/node_modules
+test: $(VENV)/.dev tests/clients/javascript/node_modules chromium
 	@$(MAKE) --no-print-directory -j3 lint types rooms
 	@$(MAKE) --no-print-directory unit
 
@@ -40,6 +40,12 @@ format: $(VENV)/.dev
 tests/clients/javascript/node_modules: tests/clients/javascript/package-lock.json
 	@if command -v npm >/dev/null; then cd $(@D) && $(NPM_CI); else mkdir -p $@; fi
 	@touch $@
+
+# Tests of the console drive Debian's Chromium; without it they say that they skip.
+chromium:
+	@if ! command -v chromium >/dev/null && command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
+	  apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium fonts-dejavu-core >/dev/null; \
+	fi
 
 # --- environments ---------------------------------------------------------------------------------------------
 

@@ -7,7 +7,6 @@ import contextlib
 import fcntl
 import os
 import secrets
-import socket
 import subprocess
 import sys
 import tempfile
@@ -19,13 +18,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
-from urllib.parse import urlsplit
 
 import boto3
 import coverage
 import cv2
 import numpy as np
 import orjson
+import psutil
 import psycopg
 import pytest
 from botocore.config import Config as BotoConfig
@@ -206,13 +205,19 @@ def environment_for(data: Path, **settings: str) -> dict[str, str]:
     return base | {"CUSTODES_DATA": str(data), "COLUMNS": "200", **settings}
 
 
+def _port_of(process: subprocess.Popen[bytes]) -> int:
+    """Return the port on which a process listens."""
+    [port] = {c.laddr.port for c in psutil.Process(process.pid).net_connections("tcp") if c.status == "LISTEN"}
+    return int(port)
+
+
 def start_server(data: Path, **settings: str) -> Server:
-    """Start ``custodes serve`` and wait until it answers."""
+    """Start ``custodes serve`` on a free port of its own choice, and wait until it answers."""
     environment = environment_for(data, CUSTODES_PORT="0", **settings)
-    log, endpoint = data / "server.log", data / "endpoint"
+    log, told = data / "server.log", data / "server.out"
     data.mkdir(parents=True, exist_ok=True)
-    endpoint.unlink(missing_ok=True)  # of a server before it that was killed, or of another one of this folder
-    with log.open("ab") as err, (data / "server.out").open("ab") as out:
+    with log.open("ab") as err, told.open("ab") as out:
+        before = out.tell()
         process = subprocess.Popen(
             [sys.executable, "-c", "from custodes.cli import main; main()", "serve"],
             env=environment,
@@ -220,17 +225,12 @@ def start_server(data: Path, **settings: str) -> Server:
             stderr=err,
         )
     deadline = time.monotonic() + _START
-    while True:
+    while b"ctrl-c" not in told.read_bytes()[before:]:  # the last line that it prints when it answers
         if process.poll() is not None or time.monotonic() > deadline:
             process.kill()
             raise RuntimeError(log.read_text())
-        try:
-            address = urlsplit(endpoint.read_text())
-            socket.create_connection((address.hostname, address.port), 1).close()
-            break
-        except OSError:
-            time.sleep(0.02)
-    environment["CUSTODES_PORT"] = str(address.port)
+        time.sleep(0.02)
+    environment["CUSTODES_PORT"] = str(_port_of(process))
     made = run_here("keys", "create", "--json", environment=environment)
     assert made.returncode == 0, made.stderr
     key = orjson.loads(made.stdout)

@@ -189,7 +189,8 @@ def _tell(found: Findings, *, as_json: bool) -> None:
     lines = [*(f"holds: {h}" for h in found.holds), *(f"DOESN'T HOLD: {p}" for p in found.problems)]
     lines += [f"note: {r}" for r in found.remarks]
     count = len(found.problems)
-    verdict = "All that can be checked holds." if found.sound else f"{count} {'thing' if count == 1 else 'things'} wrong."
+    wrong = f"{count} {'thing' if count == 1 else 'things'} wrong."
+    verdict = "All that can be checked holds." if found.sound else wrong
     print_done(told, "\n".join([found.what, *lines, verdict]), as_json=as_json)
     if not found.sound:
         raise typer.Exit(1)

@@ -121,7 +121,7 @@ def _fewest(candidates: int) -> int:
 def balanced(chosen: Sequence[Offer], controls: Sequence[Control]) -> tuple[Sequence[Offer], Sequence[Control]]:
     """Return candidates and controls that fit: of the same probes, and no more candidates than the controls bear.
 
-    A control with a probe that no candidate has would be known by it, so that candidates with the probe of one go first.
+    A control with a probe that no candidate has would be known by it: candidates with the probe of a control go first.
     """
     borne = {(k.probe, k.probe_face) for k in controls}
     fit = sorted(chosen, key=lambda o: o.probe not in borne)

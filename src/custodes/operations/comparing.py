@@ -202,7 +202,7 @@ def item_view(
     """
     blind = sitting.blind
     left = _compared(Side.PROBE, probe, item.probe_face, blind=blind)
-    right = _compared(Side.OTHER, other, item.face, blind=blind, dated=not blind or probe.id != other.id)
+    right = _compared(Side.OTHER, other, item.face, blind=blind, dated=not blind)
     return ItemView(
         id=item.id,
         sitting=sitting.id,
@@ -222,7 +222,7 @@ def item_view(
 
 
 def _compared(side: Side, image: CaseImage, number: int, *, blind: bool, dated: bool = True) -> Compared:
-    """Return what is seen of a face; two faces of one photo would tell themselves by one date."""
+    """Return what is seen of a face; a date that a candidate has and a control hasn't would tell them apart."""
     face = face_of(image, number)
     box = Box(face.left, face.top, face.width, face.height)
     return Compared(
