@@ -15,6 +15,8 @@ from custodes.config import S3
 from custodes.errors import Code, Invalid, Unavailable
 from custodes.operations.buckets import Buckets, LocalBuckets, S3Buckets
 
+BUCKET = "listed"
+"""A name of its own: the service's buckets are the whole process's."""
 KEYS = ("2026/a b.jpg", "2026/deep/März.jpg", "2026-b/c.jpg", "top.jpg")
 
 
@@ -28,9 +30,9 @@ def service() -> Iterator[str]:
     client = boto3.client(
         "s3", endpoint_url=url, region_name="us-east-1", aws_access_key_id="k", aws_secret_access_key="s"
     )
-    client.create_bucket(Bucket="photos")
+    client.create_bucket(Bucket=BUCKET)
     for key in (*KEYS, "2026/folder/"):
-        client.put_object(Bucket="photos", Key=key, Body=b"" if key.endswith("/") else b"x")
+        client.put_object(Bucket=BUCKET, Key=key, Body=b"" if key.endswith("/") else b"x")
     yield url
     server.stop()
 
@@ -42,25 +44,25 @@ def buckets(request: pytest.FixtureRequest, tmp_path: Path) -> Buckets:
         url = request.getfixturevalue("service")
         return S3Buckets(S3(endpoint=url, access_key_id="k", secret_access_key="s"))
     for key in KEYS:
-        path = tmp_path / "buckets" / "photos" / key
+        path = tmp_path / "buckets" / BUCKET / key
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"x")
-    (tmp_path / "buckets" / "photos" / "2026" / "folder").mkdir()
+    (tmp_path / "buckets" / BUCKET / "2026" / "folder").mkdir()
     return LocalBuckets(tmp_path / "buckets")
 
 
 def test_keys_below_a_prefix_are_listed_sorted(buckets: Buckets) -> None:
     """By whole parts; what stands for a folder is none."""
-    assert buckets.list("photos", "", 10) == tuple(sorted(KEYS))
-    assert buckets.list("photos", "2026", 10) == ("2026/a b.jpg", "2026/deep/März.jpg")
-    assert buckets.list("photos", "2026/deep", 10) == ("2026/deep/März.jpg",)
+    assert buckets.list(BUCKET, "", 10) == tuple(sorted(KEYS))
+    assert buckets.list(BUCKET, "2026", 10) == ("2026/a b.jpg", "2026/deep/März.jpg")
+    assert buckets.list(BUCKET, "2026/deep", 10) == ("2026/deep/März.jpg",)
 
 
 def test_too_many_are_refused(buckets: Buckets) -> None:
     """With how many there may be."""
-    assert len(buckets.list("photos", "", 4)) == 4
+    assert len(buckets.list(BUCKET, "", 4)) == 4
     with pytest.raises(Invalid, match="more than 3"):
-        buckets.list("photos", "", 3)
+        buckets.list(BUCKET, "", 3)
 
 
 @pytest.mark.parametrize("bucket", ["", ".", "..", "elsewhere"])
@@ -78,12 +80,12 @@ def test_a_prefix_does_not_lead_out_of_a_folder(tmp_path: Path, prefix: str) -> 
         path = tmp_path / "buckets" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"x")
-    (tmp_path / "buckets/photos/link").symlink_to(tmp_path / "buckets/other")
+    (tmp_path / "buckets/listed/link").symlink_to(tmp_path / "buckets/other")
     local = LocalBuckets(tmp_path / "buckets")
     for way in (prefix, "link"):
         with pytest.raises(Invalid):
-            local.list("photos", way, 10)
-    assert local.list("photos", "", 10) == ("2026/x",)
+            local.list(BUCKET, way, 10)
+    assert local.list(BUCKET, "", 10) == ("2026/x",)
 
 
 def test_a_service_that_does_not_answer_is_unavailable() -> None:

@@ -309,7 +309,6 @@ Read index.html first. What holds are the .json files; each .csv has the same ro
 
 To check it, offline, with no access to the system and no trust in who runs it:
 
-  pip install custodes
   custodes leads check-bundle THIS.zip --vkey KEY
   custodes leads check-bundle THIS.zip --vkey KEY --ledger URL-OR-FOLDER
 
