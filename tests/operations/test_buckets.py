@@ -22,7 +22,7 @@ KEYS = ("2026/a b.jpg", "2026/deep/März.jpg", "2026-b/c.jpg", "top.jpg")
 
 @pytest.fixture(scope="module")
 def service() -> Iterator[str]:
-    """An S3 service with a bucket ``photos``."""
+    """An S3 service with a bucket ``listed``."""
     server = ThreadedMotoServer(port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
@@ -39,7 +39,7 @@ def service() -> Iterator[str]:
 
 @pytest.fixture(params=["folder", "s3"])
 def buckets(request: pytest.FixtureRequest, tmp_path: Path) -> Buckets:
-    """The same bucket ``photos`` in both places."""
+    """The same bucket ``listed`` in both places."""
     if request.param == "s3":
         url = request.getfixturevalue("service")
         return S3Buckets(S3(endpoint=url, access_key_id="k", secret_access_key="s"))
@@ -76,7 +76,7 @@ def test_a_bucket_that_is_none_is_refused(buckets: Buckets, bucket: str) -> None
 @pytest.mark.parametrize("prefix", ["..", "../other", "2026/../..", "/etc"])
 def test_a_prefix_does_not_lead_out_of_a_folder(tmp_path: Path, prefix: str) -> None:
     """Neither up nor through a link."""
-    for name in ("photos/2026/x", "other/secret"):
+    for name in (f"{BUCKET}/2026/x", "other/secret"):
         path = tmp_path / "buckets" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"x")
