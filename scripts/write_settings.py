@@ -49,6 +49,7 @@ _TITLES = {
     "vision": "`[vision]`",
     "limits": "`[limits]`",
     "imports": "`[imports]`",
+    "casework": "`[casework]`",
     "s3": "`[s3]`",
     "log": "`[log]`",
 }

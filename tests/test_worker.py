@@ -146,3 +146,37 @@ def test_an_import_waits_for_the_next_start(tmp_path: Path) -> None:
     again.stop()
     assert imports.get(caller, made.id).counts == {ItemOutcome.IMPORTED: 200}
     app.close()
+
+
+def test_nothing_unforeseen_ends_a_thread(tmp_path: Path) -> None:
+    """What is raised by one thing is told by its type alone, keeps no other from being done, and rounds go on."""
+    app = App.open(Config(data=tmp_path))
+    rounds: list[str] = []
+
+    def failing(name: str):
+        def run(*_: object) -> int:
+            rounds.append(name)
+            raise ValueError("Lena")
+
+        return run
+
+    app.erasure.run_retention = failing("erasing")  # type: ignore[method-assign]
+    app.casework.cases.run_retention = lambda: rounds.append("cases") or 0  # type: ignore[method-assign]
+    app.casework.standing.run_standing = failing("searching")  # type: ignore[method-assign]
+    app.casework.imports.sweep = failing("sweeping")  # type: ignore[method-assign]
+    app.casework.imports.pending = failing("importing")  # type: ignore[method-assign]
+    workers = (Housekeeper(app, 0.02), Importer(app, 0.02))
+    with structlog.testing.capture_logs() as told:
+        for worker in workers:
+            worker.start()
+        assert _waited_for(lambda: all(rounds.count(n) > 1 for n in ("erasing", "cases", "sweeping", "searching")))
+        for worker in workers:
+            worker.stop()
+    assert {(t["event"], t["error"]) for t in told} == {
+        ("erasing what is due failed", "ValueError"),
+        ("removing what uploads had left failed", "ValueError"),
+        ("looking for imports failed", "ValueError"),
+        ("standing searches failed", "ValueError"),
+    }
+    assert "Lena" not in str(told)
+    app.close()

@@ -18,11 +18,14 @@ from custodes.gallery.index import ExactIndex
 from custodes.governance import Authoriser, Grounds, Keys, Logins, People, Registry, Replays, Restraints, Watch
 from custodes.ledger import FileSigner, Log
 from custodes.operations.accounts import Accounts
+from custodes.operations.admission import Admission
 from custodes.operations.beginning import begin
+from custodes.operations.browsers import Browsers
 from custodes.operations.browsing import Browsing
 from custodes.operations.buckets import Buckets, LocalBuckets, S3Buckets
 from custodes.operations.bundle import BundleOperations
 from custodes.operations.candidates import CandidateOperations
+from custodes.operations.caseerasure import CaseErasure
 from custodes.operations.cases import CaseOperations
 from custodes.operations.collections import CollectionOperations
 from custodes.operations.controls import ControlOperations
@@ -164,28 +167,41 @@ class App:
         logins = Logins(database, vault)
         retention = Retention(database, references, subjects, clock=clock)
         searches = Searches(vault)
-        eraser = Eraser(retention, log, watch, grounds, searches)
-        shelves = CollectionOperations(guard, collections, cache, engines, watch, grounds)
+        files, kept = CaseFiles(vault), CaseImages(vault)
+        eraser = Eraser(retention, log, watch, grounds, searches, kept)
         on_which_ground = GroundOperations(guard, database, registry, grounds, watch, collections)
         desk = Desk(
             database,
             registry,
-            CaseFiles(vault),
-            CaseImages(vault),
+            files,
+            kept,
             searches,
             Reviews(vault),
             images,
             collections,
             config.limits.faces,
         )
-        sign_in = SignIn(guard, database, registry, people, logins)
-        cases = CaseOperations(
-            guard, desk, on_which_ground, shelves, collections, references, engines, images, eraser, log
-        )
-        cases.adopt()
-        case_searches = CaseSearches(guard, desk, cases, references, engines)
+        browsers = Browsers(vault.derive("browsers"))
+        sign_in = SignIn(guard, database, registry, people, logins, browsers)
         controls = ControlOperations(guard, desk, engines, images, log)
         review = ReviewOperations(guard, desk, controls)
+        admission = Admission(database, files, collections, review.see_alike)
+        shelves = CollectionOperations(guard, collections, cache, engines, watch, grounds, eraser, admission)
+        cases = CaseOperations(
+            guard,
+            desk,
+            on_which_ground,
+            shelves,
+            collections,
+            engines,
+            images,
+            eraser,
+            log,
+            admission,
+            CaseErasure(guard, desk, collections, references, eraser, log),
+        )
+        cases.adopt()
+        case_searches = CaseSearches(guard, desk, references, engines)
         pictures = PictureOperations(guard, desk, cases, controls, engines)
         dossier = Dossier(registry, restraints, grounds, engines, log)
         identity = Identity(guard, database, registry, keys, logins, replays, config.data / "credentials")
@@ -199,10 +215,10 @@ class App:
             engines=engines,
             guard=guard,
             faces=FaceOperations(
-                guard, engines, collections, references, images, eraser, config.limits, _switched_on(config)
+                guard, admission, engines, references, images, eraser, config.limits, _switched_on(config)
             ),
             collections=shelves,
-            subjects=SubjectOperations(guard, engines, collections, references, subjects, images, config.limits),
+            subjects=SubjectOperations(guard, admission, engines, references, subjects, images, config.limits),
             identity=identity,
             sign_in=sign_in,
             accounts=Accounts(guard, database, people, logins, sign_in),
@@ -211,26 +227,31 @@ class App:
             grounds=on_which_ground,
             oversight=OversightOperations(guard, database, registry, restraints, people, watch, keys, logins),
             rules=RuleOperations(guard, database, registry, restraints, log),
-            ledger=LedgerOperations(guard, log, grounds),
+            ledger=LedgerOperations(guard, log, grounds, review.see_entry),
             erasure=ErasureOperations(
                 guard,
                 database,
                 log,
+                admission,
                 collections,
                 references,
                 retention,
                 grounds,
+                files,
+                kept,
                 eraser,
             ),
             packs=PackOperations(config),
             managing=Managing(guard, database, registry, staff, identity, invitations, on_which_ground),
-            overview=Overview(guard, database, registry, watch, collections, log, desk.files, imports),
+            overview=Overview(guard, database, registry, watch, collections, log),
             casework=Casework(
                 cases=cases,
                 pictures=pictures,
                 searches=case_searches,
                 candidates=CandidateOperations(guard, desk, cases, references, engines, images, see=review.see),
-                standing=StandingSearches(guard, desk, case_searches),
+                standing=StandingSearches(
+                    guard, desk, case_searches, imports, keys, logins, config.casework.standing_seconds
+                ),
                 browsing=Browsing(desk, engines),
                 controls=controls,
                 review=review,

@@ -187,6 +187,19 @@ class Imports:
 
 
 @dataclass(frozen=True, slots=True)
+class Casework:
+    """Work on cases."""
+
+    standing_seconds: float = _setting(
+        900.0,
+        "Between two runs of one standing search lies at least so much time, except after an import into the case's "
+        "own collection; one that a rule or a failure stopped waits as long.",
+        unit="seconds",
+        least=0,
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class S3:
     """Where ``Image.S3Object`` reads from."""
 
@@ -234,6 +247,7 @@ class Config:
     vision: Vision = field(default_factory=Vision)
     limits: Limits = field(default_factory=Limits)
     imports: Imports = field(default_factory=Imports)
+    casework: Casework = field(default_factory=Casework)
     s3: S3 = field(default_factory=S3)
     log: Log = field(default_factory=Log)
 

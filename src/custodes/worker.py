@@ -1,9 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the server does beside answering: erasing what is due, imports that wait, and standing searches."""
+"""What the server does beside answering: erasing what is due, imports that wait, and standing searches.
+
+Each thread goes on whatever happens to one thing or in one round: what nobody has foreseen is told and tried again.
+"""
 
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 
 import structlog
 
@@ -44,16 +48,24 @@ class Housekeeper:
         self._thread.join()
 
     def _run(self) -> None:
+        app = self._app
         while not self._stopped.is_set():
-            try:
-                gone = self._app.erasure.run_retention()
-                cases = self._app.casework.cases.run_retention()
-            except CustodesError as error:  # it is tried again; what is due stays due
-                _log.error("erasing what is due failed", error=type(error).__name__, why=error.message)
-            else:
-                if gone or cases:
-                    _log.info("erased what was due", references=gone, cases=cases)
+            gone = _tried(lambda: app.erasure.run_retention(), "erasing what is due failed")
+            cases = _tried(lambda: app.casework.cases.run_retention(), "erasing what is due failed")
+            if gone or cases:
+                _log.info("erased what was due", references=gone, cases=cases)
             self._stopped.wait(self._seconds)
+
+
+def _tried(work: Callable[[], int], failed: str) -> int:
+    """Do a part of a round, and return how much that was; 0 if it failed, for then the next round tries it again."""
+    try:
+        return work()
+    except CustodesError as error:
+        _log.error(failed, error=type(error).__name__, why=error.message)
+    except Exception as error:  # noqa: BLE001 - whatever it is, the rest goes on; its text may tell of people
+        _log.error(failed, error=type(error).__name__)
+    return 0
 
 
 class Importer:
@@ -81,19 +93,27 @@ class Importer:
             self._thread.join()
 
     def _run(self) -> None:
-        imports = self._app.casework.imports
         while not self._stopped.is_set():
-            try:
-                if left := imports.sweep():
-                    _log.info("removed what uploads had left", files=left)
-                for import_id in imports.pending():
-                    if not self._stopped.is_set():
-                        self._go_on(import_id)
-                if made := self._app.casework.standing.run_standing():
-                    _log.info("made standing searches again", count=made)
-            except CustodesError as error:  # it is tried again
-                _log.error("looking for imports failed", error=type(error).__name__, why=error.message)
+            self._round()
             self._stopped.wait(self._seconds)
+
+    def _round(self) -> None:
+        work = self._app.casework
+        if left := _tried(lambda: work.imports.sweep(), "removing what uploads had left failed"):
+            _log.info("removed what uploads had left", files=left)
+        if abandoned := _tried(lambda: work.searches.abandon_runs(), "looking for runs that nobody makes failed"):
+            _log.info("stopped runs that nobody makes any more", count=abandoned)
+        _tried(self._imports, "looking for imports failed")
+        if self._stopped.is_set():
+            return
+        if made := _tried(lambda: work.standing.run_standing(_standing_failed), "standing searches failed"):
+            _log.info("made standing searches again", count=made)
+
+    def _imports(self) -> int:
+        for import_id in self._app.casework.imports.pending():
+            if not self._stopped.is_set():
+                self._go_on(import_id)
+        return 0
 
     def _go_on(self, import_id: str) -> None:
         try:
@@ -108,3 +128,7 @@ class Importer:
             if found is not None:
                 counts = {str(o): n for o, n in found.counts.items()}
                 _log.info("worked on an import", id=import_id, state=str(found.state), **counts)
+
+
+def _standing_failed(standing: str, error: Exception) -> None:
+    _log.error("a standing search failed", id=standing, error=type(error).__name__)

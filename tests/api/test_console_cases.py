@@ -8,11 +8,14 @@ import base64
 import io
 import json
 import re
+import socket
+import sqlite3
 import struct
 import time
 import zipfile
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, Callable
+from contextlib import closing
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -21,7 +24,8 @@ import pytest
 from fastapi.routing import APIRoute
 from tests.api.conftest import Browser
 
-from custodes.api.console.pages import caseruns
+from custodes.api import console
+from custodes.api.console.pages import caseimports, caseruns
 from custodes.api.console.pages.casedesk import day_of, moment_of, number_of
 from custodes.api.console.site import ROUTERS
 from custodes.app import App
@@ -297,6 +301,35 @@ def test_nobody_sees_cases_of_others_in_the_list(desk: Desk) -> None:
         assert desk.case not in browser.get("/console/cases").text
 
 
+def _size(server) -> int:
+    """Return how many entries the ledger has."""
+    with closing(sqlite3.connect(server.data / "custodes.sqlite3", timeout=30)) as c:
+        return c.execute("SELECT count(*) FROM ledger_entries").fetchone()[0]
+
+
+def test_a_search_of_a_collection_offers_ones_own_cases_alone(desk: Desk) -> None:
+    """Nobody learns of a case by the list of grounds from which a search is made."""
+    desk.cara.get("/console/collections")
+    desk.cara.post("/console/collections", {"name": "shelf"})
+    path = "/console/collections/shelf/search"
+    assert f'value="{desk.case}"' in desk.cara.get(path).text
+    assert desk.fred.get(path).status_code == 200
+    assert desk.case not in desk.fred.page.text
+
+
+def test_who_opens_no_case_gets_no_names_for_one(desk: Desk, server) -> None:
+    """The form has names of people and issuers of authorities: it is refused by the rule, and that is an entry."""
+    size = _size(server)
+    for answer in (desk.fred.get("/console/cases/new"), desk.dora.get("/console/cases/new")):
+        assert (answer.status_code, "base.administer-role" in answer.text) == (403, True)
+        assert "Cara" not in answer.text
+    assert _size(server) == size + 2
+    desk.fred.get("/console/account")
+    answer = desk.fred.post("/console/cases", {"kind": "nonsense", "title": "x"})
+    assert (answer.status_code, "Cara" in answer.text) == (403, False)
+    assert "Cara" in desk.cara.get("/console/cases/new").text
+
+
 def test_a_member_whose_login_is_for_another_purpose_is_told_so(desk: Desk) -> None:
     """They see that there is a case; its photos, pictures and searches are refused, by the name of the rule."""
     path = f"/console/cases/{desk.victim}"
@@ -471,11 +504,17 @@ def test_a_long_run_goes_on_after_its_page_and_can_be_ended(monkeypatch: pytest.
             time.sleep(0.01)
         return run
 
+    class Gate:
+        async def inference(self, work: object) -> Run:
+            return replace(run, id="at the gate")
+
     async def go() -> None:
         runs = caseruns.Runs()
-        assert await runs.make(None, work, bulk=True) == "run-1"
+        many = caseruns.SHORT + 1  # whatever it searches for
+        assert await runs.make(None, work, searches=many) == "run-1"
         with pytest.raises(Throttled):
-            await runs.make(None, work, bulk=True)
+            await runs.make(None, work, searches=many)
+        assert await runs.make(Gate(), work, searches=caseruns.SHORT) == "at the gate"
         assert runs.progress("run-1").of == 500
         assert runs.end("run-1")
         while runs.progress("run-1") is not None:
@@ -484,3 +523,77 @@ def test_a_long_run_goes_on_after_its_page_and_can_be_ended(monkeypatch: pytest.
 
     asyncio.run(asyncio.wait_for(go(), 10))
     assert len(ended) == 1
+
+
+def test_a_slow_upload_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A trickle is no upload; what comes fast enough may take as long as it takes."""
+    monkeypatch.setattr(caseimports, "_SLOW", 0.05)
+
+    class Nothing:
+        def release(self) -> None:
+            """Hold nothing."""
+
+    async def come(size: int) -> int:
+        async def parts() -> AsyncGenerator[bytes, None]:
+            for _ in range(10):
+                await asyncio.sleep(0.02)
+                yield bytes(size)
+
+        coming, arrival, found = parts(), caseimports._Arrival(), 0
+        while (part := await caseimports._next(Nothing(), coming, arrival)) is not None:
+            found += len(part)
+        return found
+
+    assert asyncio.run(come(10_000)) == 100_000
+    with pytest.raises(Throttled, match="16 KiB"):
+        asyncio.run(come(10))
+
+
+def test_everybody_has_one_place_to_upload() -> None:
+    """A second upload of one person is refused, and so is anybody's when all places are taken; then both are free."""
+    place = caseimports._place
+    with place("p-1"), place("p-2"), place("p-3"), place("p-4"):
+        for one, why in (("p-1", "of yours"), ("p-5", "Too many")):
+            with pytest.raises(Throttled, match=why), place(one):
+                pass
+    with place("p-1"):
+        assert caseimports._uploading == {"p-1"}
+
+
+@pytest.mark.parametrize("path", ["photos", "imports", "candidates/cand-0123456789abcdef/photo"])
+def test_no_byte_is_read_of_who_does_not_work_on_a_case(desk: Desk, path: str) -> None:
+    """The answer is that there is no such case, while the body is still awaited."""
+    desk.fred.get("/console/cases")
+    browser = desk.fred.http
+    address = browser.base_url
+    head = [
+        f"POST {desk.path}/{path} HTTP/1.1",
+        f"Host: {address.host}:{address.port}",
+        f"Cookie: {'; '.join(f'{k.name}={k.value}' for k in browser.cookies.jar)}",
+        f"X-CSRF-Token: {desk.fred.csrf}",
+        "Accept: application/json",
+        "Content-Type: multipart/form-data; boundary=x",
+        "Content-Length: 1000000",
+    ]
+    with socket.create_connection((address.host, address.port), timeout=10) as connection:
+        connection.sendall(("\r\n".join(head) + "\r\n\r\n").encode())
+        assert connection.recv(100).startswith(b"HTTP/1.1 404")
+
+
+def test_what_the_list_is_filtered_by_is_in_no_address(desk: Desk) -> None:
+    """It may be a name: it goes in a form's body, and an address that has it all the same filters nothing."""
+    page = desk.cara.get("/console/cases").text
+    assert 'method="post" action="/console/cases/filter"' in page
+    assert desk.case in desk.cara.post("/console/cases/filter", {"text": "lena"}).text
+    assert desk.case not in desk.cara.post("/console/cases/filter", {"text": "nobody of this name"}).text
+    assert desk.victim not in desk.cara.post("/console/cases/filter", {"kind": "missing-person"}).text
+    assert desk.case in desk.cara.get("/console/cases?text=nobody+of+this+name").text
+
+
+def test_pictures_are_grey_by_one_setting() -> None:
+    """What somebody chooses on a case's pages holds in the review, and the other way round."""
+    static = Path(console.__file__).parent / "static"
+    told = {name: (static / name).read_text() for name in ("cases_calm.js", "cases.js", "review.js")}
+    assert all("custodes-" in text for text in told.values())
+    assert re.findall(r'"(custodes[^"]*grey)"', told["review.js"]) == ["custodes-grey"]
+    assert re.search(r'keepGrey\(e\.target\.checked \? "on" : "off"\)', told["review.js"])

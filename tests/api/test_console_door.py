@@ -332,13 +332,30 @@ def test_cookies_are_for_the_server_alone(server, sign_in, person, stranger) -> 
     who = person()
     sign_in(server, who, ["photo-library"])
     stranger.get("/console/sign-in")
-    answer = _knock(stranger, who)
-    for header in (stranger.get("/console/sign-in").headers["set-cookie"], answer.headers["set-cookie"]):
+    session, browser = _knock(stranger, who).headers.get_list("set-cookie")
+    for header in (stranger.get("/console/sign-in").headers["set-cookie"], session, browser):
         assert "httponly" in header.lower()
         assert "samesite=strict" in header.lower()
         assert "path=/" in header.lower()
         assert "domain" not in header.lower()
-        assert "max-age" not in header.lower()
+        assert ("max-age" in header.lower()) == (header is browser)
+    assert browser.startswith("custodes-browser=")
+    assert who not in browser
+
+
+def test_strangers_lock_nobody_out_of_their_own_browser(server, sign_in, person, stranger) -> None:
+    """Five wrong tries from elsewhere keep strangers out, and not a browser that was signed in with before."""
+    who = person()
+    own = sign_in(server, who, ["photo-library"])
+    own.get("/console/account")
+    own.post("/console/sign-out")
+    for _ in range(5):
+        assert _knock(stranger, who, "wrong password").status_code == 403
+    assert _knock(stranger, who).status_code == 403
+    own.get("/console/sign-in")
+    own.post("/console/sign-in", {"name": who, "password": PASSWORD})
+    assert _is_in(own)
+    assert _knock(stranger, who).status_code == 403
 
 
 def test_with_tls_cookies_are_the_hosts_own(start_server, tmp_path) -> None:
@@ -359,7 +376,8 @@ def test_with_tls_cookies_are_the_hosts_own(start_server, tmp_path) -> None:
         done = httpx.post(url, data=form, headers=sent)
         assert done.status_code == 303
         assert re.match(
-            r"__Host-custodes-session=[^;]+; HttpOnly; Path=/; SameSite=strict; Secure$", done.headers["set-cookie"]
+            r"__Host-custodes-session=[^;]+; HttpOnly; Path=/; SameSite=strict; Secure$",
+            done.headers.get_list("set-cookie")[0],
         )
     finally:
         server.stop()

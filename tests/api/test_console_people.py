@@ -173,6 +173,31 @@ def test_an_invitation_is_shown_once_and_works(server, admin, operator, clinic) 
     assert "/console/invitation/" not in admin.get(f"{PAGES}/{guest}").text
 
 
+def test_nobody_invites_themselves_at_the_console(admin) -> None:
+    """The page has no form for it, and a forced one is refused with what to do."""
+    own = re.search(rf"{PAGES}/(p-[0-9a-f]{{16}})\">Ada Admin", admin.get(PAGES).text)[1]
+    assert f"{PAGES}/{own}/invite" not in admin.get(f"{PAGES}/{own}").text
+    answer = admin.post(f"{PAGES}/{own}/invite", {"purposes": "photo-library"})
+    assert (answer.status_code, "page Account" in answer.text) == (403, True)
+    assert "/console/invitation/" not in answer.text
+
+
+@pytest.mark.parametrize(
+    "host", ["evil.example", "evil.example\\@127.0.0.1", "[::1", "127.0.0.1.evil.example", "0.0.0.0", "127.0.0.1:x", ""]
+)
+def test_a_link_leads_to_no_host_that_a_request_names(server, admin, operator, clinic, host: str) -> None:
+    """Where no address is configured, only this machine's own is put in front of an invitation."""
+    guest = _add(operator, clinic, f"{hash(host)}@clinic.example", "Guy Guest", "user")
+    admin.get(f"{PAGES}/{guest}")
+    form = {"csrf": admin.csrf, "purposes": "photo-library"}
+    answer = admin.http.post(f"{PAGES}/{guest}/invite", data=form, headers={"host": host})
+    if answer.status_code == 400 and "/console" not in answer.text:  # no host that HTTP knows
+        return
+    [link] = re.findall(r'value="([^"]*/console/invitation/[^"]+)"', answer.text)
+    assert link.startswith("/console/invitation/")
+    assert "CUSTODES_ENDPOINT" in answer.text
+
+
 def test_a_key_is_shown_once_works_and_is_revoked(server, admin, nurse) -> None:
     """Its secret is on one page; a program may use it until it is revoked."""
     admin.get(f"{PAGES}/{nurse}")

@@ -10,7 +10,8 @@ import pytest
 from tests.casework.conftest import NOW
 
 from custodes.casework import Answer, CandidateState, CaseEvent, CaseStatus, ReviewItem, Sitting
-from custodes.casework.model import after, agrees, next_round, outcome, supports
+from custodes.casework.judging import agrees, next_round, outcome, supports
+from custodes.casework.model import after
 from custodes.errors import Conflict
 
 S, E = CaseStatus, CaseEvent

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 import sqlalchemy as sa
 from tests.casework.conftest import CASE, NOW, Stores
@@ -17,6 +19,7 @@ from custodes.casework import (
     Similar,
     Standing,
 )
+from custodes.casework.searches import RUN_HELD_FOR
 from custodes.errors import Conflict, NotFound
 
 RUN = Run("run-1", CASE, RunKind.REFERENCES, NOW, "p-1", None)
@@ -72,7 +75,7 @@ def test_candidates_go_with_their_references(stores: Stores) -> None:
     """When a reference is erased, the candidate that it was goes; the search stays."""
     with stores.database.transaction() as c:
         with_run(stores, c, found("a", 1), found("b", 2))
-        assert stores.searches.forget(c, ["ref-a", "ref-unknown"]) == 1
+        assert stores.searches.forget(c, ["ref-a", "ref-unknown"]).candidates == 1
         assert [k.id for k in stores.searches.candidates(c, run="run-1")] == ["b"]
         assert len(stores.searches.searches(c, run="run-1")) == 2
 
@@ -85,6 +88,23 @@ def test_leads_are_kept_by_case_and_organisation(stores: Stores) -> None:
         assert stores.searches.find_lead(c, made.id) == made
         assert stores.searches.leads(c, CASE) == stores.searches.leads(c, organisation="org-1") == (made,)
         assert stores.searches.leads(c, organisation="org-2") == ()
+
+
+def test_a_run_without_a_sign_of_life_is_abandoned(stores: Stores) -> None:
+    """After ten minutes it is stopped with the searches that it has made; one that is over stays as it is."""
+    late = NOW + RUN_HELD_FOR
+    with stores.database.transaction() as c:
+        with_run(stores, c)
+        stores.searches.begin_run(c, Run("run-2", CASE, RunKind.BULK, NOW, "p-1", None))
+        stores.searches.hold_run(c, "run-2", NOW + timedelta(seconds=1))
+        stores.searches.begin_run(c, Run("run-3", CASE, RunKind.BULK, NOW, "p-1", None))
+        assert not stores.searches.has_abandoned(c, late - timedelta(seconds=1))
+        assert stores.searches.has_abandoned(c, late)
+        assert stores.searches.abandon_runs(c, late, "why") == 1
+        told = {r.id: (r.state, r.why) for r in stores.searches.runs(c, CASE)}
+        assert told["run-3"] == (RunState.STOPPED, "why")
+        assert told["run-2"][0] == RunState.RUNNING
+        assert told["run-1"][0] == RunState.DONE
 
 
 def test_a_standing_search_remembers_what_it_has_seen(stores: Stores) -> None:

@@ -22,7 +22,7 @@ from tests.operations.conftest import World, open_world
 from tests.operations.leadcase import Solved, brought_in, judge, reviewer, solve
 
 from custodes.casework import Answer
-from custodes.casework.schema import search_records
+from custodes.casework.schema import review_items, search_records
 from custodes.domain import QualityFilter
 from custodes.errors import Conflict, Invalid, NotFound
 from custodes.ledger import FileSigner, open_source
@@ -208,6 +208,16 @@ def test_the_page_says_loudly_that_something_is_missing(world: World, photos: di
     assert world.entry(made.entry)["complete"] is False
     found = check_bundle(_zip(made, tmp_path), world.app.ledger.vkey).problems
     assert any("says itself that it isn't complete" in p for p in found)
+
+
+def test_a_review_that_was_taken_out_is_a_difference(world: World, photos: dict[str, bytes], tmp_path: Path) -> None:
+    """The ledger has the answer of which the database has none."""
+    solved = solve(world, photos, tmp_path / "in")
+    assert world.app.casework.bundles.make(solved.cara, solved.case).complete
+    with world.app.casework.review._desk.db.transaction() as c:
+        c.execute(sa.delete(review_items).where(review_items.c.candidate_id.is_not(None), review_items.c.round == 1))
+    made = world.app.casework.bundles.make(solved.cara, solved.case)
+    assert [d for d in made.differences if "without a record" in d]
 
 
 @pytest.mark.parametrize("column", ["candidates", "run_id", "entry", "collection"])

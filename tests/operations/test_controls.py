@@ -129,6 +129,45 @@ def test_controls_come_from_the_same_photo_too(room: Room, photos: dict[str, byt
         assert {size_of(s) for s in sides} == {(640, 640)}
 
 
+def test_the_same_photo_is_the_last_resort(room: Room) -> None:
+    """Two faces of one scene show themselves: they come only when no face of a control photo is left."""
+    controls, probe = room.world.app.casework.controls, (room.images["group"], 1)
+    with room.desk.db.read() as c:
+        person = room.desk.principal(c, room.reviewer("ann")).person
+    control = room.add_control("biden.jpg")
+    for _ in range(6):
+        first, *rest = controls.pick(person, room.world.rescue, [probe], 2)
+        assert (first.image, [k.image for k in rest]) == (control, [room.images["group"]])
+
+
+def test_the_same_is_read_for_a_control_as_for_a_candidate(room: Room) -> None:
+    """Showing and answering take the same statements, so that neither takes another time."""
+    ann, ben = room.reviewer("ann"), room.reviewer("ben")
+    room.add_control()
+    room.in_review(3)
+    room.judge(ann, YES, blind=False)
+    sitting = room.sit(ben, blind=True)
+    *items, _ = sorted(sitting.items, key=lambda i: room.behind(i) is not None)  # the last answer ends the sitting
+    told: list[str] = []
+    engine = room.desk.db.engine
+
+    def note(*arguments: Any) -> None:
+        told.append(arguments[2])
+
+    sa.event.listen(engine, "before_cursor_execute", note)
+    shapes: dict[bool, set[tuple[str, ...]]] = {True: set(), False: set()}
+    try:
+        for act in (room.review.item, lambda who, item: room.review.answer(who, item, NO)):
+            for item in items:
+                told.clear()
+                act(ben, item)
+                shapes[room.behind(item) is None].add(tuple(told))
+    finally:
+        sa.event.remove(engine, "before_cursor_execute", note)
+    assert shapes[True]
+    assert shapes[True] == shapes[False]
+
+
 def test_controls_are_hard_and_fresh(room: Room) -> None:
     """The most alike come first, such as the reviewer was given before come last, and nothing doubtful comes at all."""
     controls = room.world.app.casework.controls
@@ -255,6 +294,36 @@ def test_a_control_that_is_removed_ends_the_sittings_with_it(room: Room) -> None
 
 
 # --- pictures ---------------------------------------------------------------------------------------------------
+
+
+def test_one_sensitive_photo_blurs_a_whole_blind_sitting(room: Room) -> None:
+    """Otherwise candidates would be blurred and controls not."""
+    with room.desk.db.transaction() as c:
+        c.execute(sa.update(case_images).where(case_images.c.id == room.images["biden"]).values(sensitive=True))
+    ann, ben, pictures = room.reviewer("ann"), room.reviewer("ben"), room.world.app.casework.pictures
+    room.add_control()
+    room.in_review(3)
+    first = room.sit(ann, blind=False)
+    assert [room.review.item(ann, i).sensitive for i in first.items] == [False, True, False]
+    room.judge(ann, YES, blind=False)
+    sitting = room.sit(ben, blind=True)
+    for item in sitting.items:
+        assert room.review.item(ben, item).sensitive
+        assert pictures.is_hidden_of_item(ben, item)
+    assert {size_of(pictures.of_item(ben, i, side)) for i in sitting.items for side in Side} == {(256, 256)}
+
+
+def test_cut_outs_are_tighter_for_who_judges_blind(room: Room) -> None:
+    """So that little of the scene is seen, of candidates and controls alike."""
+    ann, ben, pictures = room.reviewer("ann"), room.reviewer("ben"), room.world.app.casework.pictures
+    room.add_control()
+    room.in_review(3)
+    first = room.sit(ann, blind=False)
+    wide = {pictures.of_item(ann, i, Side.PROBE) for i in first.items}
+    room.judge(ann, YES, blind=False)
+    tight = {pictures.of_item(ben, i, Side.PROBE) for i in room.sit(ben, blind=True).items}
+    assert (len(wide), len(tight)) == (1, 1)
+    assert wide != tight
 
 
 def test_sensitive_comparisons_are_blurred_as_one(world: World, photos: dict[str, bytes]) -> None:

@@ -202,6 +202,29 @@ def test_a_place_that_is_gone_stops_it_and_one_that_does_not_answer_lets_it_wait
     assert room.imports.pending() == (bucket.id,)
 
 
+def test_a_server_does_not_try_for_ever_what_is_not_there(room: Room, monkeypatch) -> None:
+    """An upload that is gone is stopped at once, a bucket that never answers after five tries."""
+    spooled = room.imports.spool(room.cara, room.case, [plain(1)], name="a.png", **TOLD)
+    room.imports._spool.remove(spooled.id)
+    room.imports.go_on(spooled.id)
+    gone = room.imports.get(room.cara, spooled.id)
+    assert (gone.state, gone.why) == (ImportState.STOPPED, "The upload is gone.")
+
+    def failing(*_: object) -> tuple[str, ...]:
+        raise Unavailable("The S3 service didn't answer.")
+
+    bucket = room.begin(SourceKind.BUCKET, "b")
+    monkeypatch.setattr(type(room.imports._sources._buckets), "list", failing)
+    for _ in range(2):
+        for _ in range(4):
+            with pytest.raises(Unavailable):
+                room.imports.go_on(bucket.id)
+        room.imports.go_on(bucket.id)
+        stopped = room.imports.get(room.cara, bucket.id)
+        assert (stopped.state, stopped.why) == (ImportState.STOPPED, "The S3 service didn't answer.")
+        room.imports.resume(room.cara, bucket.id)
+
+
 def test_what_nobody_has_foreseen_stops_it_and_is_told(room: Room, monkeypatch) -> None:
     """It isn't tried for ever."""
     made = room.begin(SourceKind.FOLDER, room.put(a=plain(1)))

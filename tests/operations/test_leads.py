@@ -20,7 +20,7 @@ from tests.operations.leadcase import Solved, brought_in, judge, reviewer, solve
 
 from custodes.casework import Answer
 from custodes.errors import Denied, Invalid, NotFound
-from custodes.governance import Role, StopScope
+from custodes.governance import Purpose, Role, StopScope
 from custodes.ledger import FileSigner, KeyKind, Witness
 from custodes.ledger.checkpoint import VerifierKey
 from custodes.operations.dossier import ModelFacts
@@ -147,6 +147,7 @@ def test_a_report_of_a_standing_list_names_what_was_seen_before(
     """A run that lists what is new alone leaves out what an earlier one has found; the report says so, and verifies."""
     solved = solve(world, photos, tmp_path / "in")
     work = world.app.casework
+    world.app.identity.create_key(ME, principal=solved.cara.principal, purpose=Purpose.MISSING_PERSON)
     work.standing.stand(solved.cara, solved.case, threshold=1.0)
     brought_in(world, solved.cara, solved.case, {"again": photos["obama_2"] + b"\0"}, tmp_path / "more", again="again")
     assert work.standing.run_standing() == 1

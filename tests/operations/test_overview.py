@@ -7,7 +7,6 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from custodes.casework import CaseEvent
 from custodes.domain import QualityFilter
 from custodes.errors import Invalid, NotFound
 from custodes.governance import OPERATOR, Action, Caller, ConsentKind, OrgClass, Purpose, Request, StopScope, Use
@@ -15,7 +14,7 @@ from custodes.governance.policy import RuleSet
 from custodes.governance.request import OrganisationFacts, Uses
 from custodes.governance.rulebook import shipped
 from custodes.ledger.entry import encode, stamp, to_ms
-from custodes.operations.overview import CAPS, DAYS, Cap, DayCounts, Waiting
+from custodes.operations.overview import CAPS, DAYS, Cap, DayCounts
 
 ME = Caller(OPERATOR, Purpose.PHOTO_LIBRARY, provenance="own")
 NOON = datetime(2027, 1, 15, 12, tzinfo=UTC)
@@ -154,17 +153,6 @@ def test_looking_leaves_no_trace_in_the_ledger(both_worlds) -> None:
     assert app.overview.figures(both_worlds.olga).alarms == 0
     app.ledger.checkpoint(fresh=True)
     assert app.overview.figures(rescuer).checkpoint == (app.ledger.size(), both_worlds.clock.now)
-
-
-def test_what_waits_is_counted_for_those_who_work_on_it(both_worlds) -> None:
-    """A member counts their own open cases, an administrator those of the organisation."""
-    app, chief = both_worlds.app, both_worlds.rescuer_called("chief")
-    made = app.casework.cases.open(chief, Purpose.MISSING_PERSON, "A case")
-    assert (app.overview.waiting(chief), app.overview.waiting(both_worlds.rescuer)) == (Waiting(1, 0), Waiting(0, 0))
-    app.casework.cases.add_member(chief, made.id, both_worlds.rescuer.principal)
-    assert app.overview.waiting(both_worlds.rescuer) == Waiting(1, 0)
-    app.casework.cases.happen(chief, made.id, CaseEvent.SUSPEND)
-    assert app.overview.waiting(both_worlds.rescuer) == Waiting(0, 0)
 
 
 # --- looking at what one manages ------------------------------------------------------------------------------------

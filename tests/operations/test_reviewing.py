@@ -5,16 +5,19 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from uuid import uuid4
 
 import orjson
 import pytest
 import sqlalchemy as sa
+from tests.operations import leadcase
 from tests.operations.conftest import ME, START, World
-from tests.operations.reviewroom import NO, SIMILARITIES, UNSURE, YES, Room, furnish
+from tests.operations.reviewroom import FAMILY, NO, SIMILARITIES, UNSURE, YES, Room, furnish
 
 from custodes.casework import Answer, CandidateState, CaseEvent
 from custodes.casework.schema import sittings
+from custodes.domain import QualityFilter
 from custodes.errors import Conflict, Invalid, NotFound
 from custodes.governance import Caller, Purpose, Role
 
@@ -193,12 +196,94 @@ def test_scores_are_kept_from_who_judges_blind(room: Room) -> None:
     listed = room.world.app.casework.candidates.listed
     assert room.world.denied(lambda: listed(ben, room.run)) == ["base.review-blind"]
     assert room.world.denied(lambda: room.review.see(ben, room.case, [candidate])) == ["base.review-blind"]
+    entry = room.world.entry()
+    assert (entry["event"], entry["principal"], entry["rules"]) == (
+        "scores-refused",
+        ben.principal,
+        ["base.review-blind"],
+    )
+    assert candidate not in str(entry)
     assert len(listed(ben, "run-other").candidates) == 1
     for item in sitting.items:
         room.review.answer(ben, item, YES)
     assert len(listed(ben, room.run).candidates) == 1
     with room.desk.db.read() as c:
         assert room.run in room.desk.files.exposed(c, room.case, room.desk.principal(c, ben).person)
+
+
+def test_the_ledger_opens_no_answer_before_it_is_decided(room: Room) -> None:
+    """To nobody, and the attempt is an entry; then to whoever may, who judges it blind no more."""
+    ann, ben = room.reviewer("ann"), room.reviewer("ben")
+    app, disclose = room.world.app, room.world.app.ledger.disclose
+    room.add_control()
+    [candidate] = room.in_review()
+    room.judge(ann, YES, blind=False)
+    first = next(n for n in range(app.ledger.size()) if room.world.entry(n).get("round") == 1)
+    for names in (None, ["answer"], []):
+        assert room.world.denied(lambda names=names: disclose(room.cara, first, names)) == ["base.review-blind"]
+        assert room.world.entry()["event"] == "scores-refused"
+    size = app.ledger.size()
+    sitting = room.sit(ben, blind=True)
+    for item in sitting.items:
+        room.review.answer(ben, item, YES)
+        if room.review.sitting(ben, sitting.id).ended_at is None:
+            answered = app.ledger.size() - 1
+            assert room.world.denied(lambda n=answered: disclose(room.cara, n)) == ["base.review-blind"]
+    assert b"answer" in disclose(room.cara, first)
+    for n in (n for n in range(size, app.ledger.size()) if room.world.entry(n)["kind"] == "use"):
+        assert disclose(room.cara, n)
+    with room.desk.db.read() as c:
+        assert candidate in room.desk.files.exposed(c, room.case, room.desk.principal(c, room.cara).person)
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_who_searches_or_opens_a_search_elsewhere_judges_nothing_blind(
+    world: World, photos: dict[str, bytes], tmp_path: Path, shared: bool
+) -> None:
+    """By the API in the case's own collection, with or for its candidates, or by an entry: a score is a score."""
+    app, cara, work = world.app, world.rescuer_called("cara"), world.app.casework
+    case = work.cases.open(cara, Purpose.MISSING_PERSON, "Lena").id
+    work.cases.add_photo(cara, case, photos["obama_1"], FAMILY)
+    if shared:
+        app.collections.create(cara, "shared", {})
+        app.faces.index(cara, "shared", photos["obama_2"])
+        work.cases.use_collection(cara, case, "shared")
+        where = "shared"
+    else:
+        leadcase.brought_in(world, cara, case, photos, tmp_path / "in", found="obama_2")
+        where = work.cases.collection_of(cara, case).name
+    run = work.searches.search_references(cara, case, threshold=1.0)
+    best = work.candidates.listed(cara, run.id).candidates[0]
+    searched = next(n for n in range(app.ledger.size()) if "candidates" in world.entry(n))
+    if shared:
+        work.candidates.attach(cara, best.id, photos["obama_2"], FAMILY)
+    room = Room(world, cara, case)
+    room.add_control()
+    room.review.submit(cara, case, [best.id])
+    room.judge(room.reviewer("ann"), YES, blind=False)
+    roles, now = (Role.REVIEWER, Role.USER, Role.ADMIN), world.clock.now
+    ben, eve = (world.rescuer_called(n, *roles) for n in ("ben", "eve"))
+    for who in (ben, eve):
+        app.people.train(ME, who.principal, "face comparison", now, now + timedelta(days=9))
+        work.cases.add_member(cara, case, who.principal)
+        assert room.review.queue(who).blind == 1
+
+    def search(who: Caller) -> list[str]:
+        found = app.faces.search_by_image(
+            replace(who, case=case), where, photos["obama_1"], limit=5, threshold=1.0, quality=QualityFilter.NONE
+        )
+        return [k.reference.reference_id for k in found.candidates]
+
+    assert best.reference_id in search(ben)
+    assert room.review.queue(ben).blind == 0
+    sitting = room.sit(eve, blind=True)
+    assert world.denied(lambda: app.ledger.disclose(eve, searched)) == ["base.review-blind"]
+    assert world.denied(lambda: search(eve)) == ["base.review-blind"]
+    for item in sitting.items:
+        room.review.answer(eve, item, NO)
+    assert app.ledger.disclose(eve, searched)
+    with room.desk.db.read() as c:
+        assert best.reference_id in room.desk.files.exposed(c, case, room.desk.principal(c, eve).person)
 
 
 def test_a_score_that_was_looked_at_counts_even_without_an_answer(room: Room) -> None:
@@ -270,14 +355,16 @@ def test_reviews_are_seen_when_it_is_decided(room: Room) -> None:
     room.review.answer(ben, items[first], Answer.SUPPORTS_STRONGLY, {"ears": "similar"}, "the same scar")
     with pytest.raises(NotFound):
         room.review.reviews_of(ben, first)
+    with pytest.raises(Conflict):
+        room.review.reviews_of(room.cara, first)
+    for item in (i for i in sitting.items if i != items[first]):
+        room.review.answer(ben, item, NO)
     seen = room.review.reviews_of(room.cara, first)
     assert [(r.principal, r.round, r.blind, r.answer) for r in seen] == [
         (ann.principal, 1, False, YES),
         (ben.principal, 2, True, Answer.SUPPORTS_STRONGLY),
     ]
     assert (seen[1].checklist, seen[1].note) == ({"ears": "similar"}, "the same scar")
-    for item in (i for i in sitting.items if i != items[first]):
-        room.review.answer(ben, item, NO)
     assert [r.principal for r in room.review.reviews_of(ben, first)] == [ben.principal]
     with pytest.raises(NotFound):
         room.review.reviews_of(room.world.officer, second)

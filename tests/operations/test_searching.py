@@ -9,9 +9,9 @@ from datetime import timedelta
 import cv2
 import numpy as np
 import pytest
-from tests.operations.conftest import ME, START, World
+from tests.operations.conftest import ME, PHOTOS, START, World
 
-from custodes.casework import CaseEvent, RunKind, RunState
+from custodes.casework import CaseEvent, Run, RunKind, RunState
 from custodes.domain import QualityFilter
 from custodes.errors import Conflict, Invalid, NotFound
 from custodes.governance import Caller, Purpose, Role
@@ -75,11 +75,13 @@ def test_every_face_of_a_group_is_a_search_of_its_own(
 ) -> None:
     """A group photo gives as many entries as faces; the largest face alone gives one."""
     before = world.app.ledger.size()
-    run = world.app.casework.searches.search_photo(cara, case, photos["group"], FAMILY, every_face=True)
+    image = world.app.casework.cases.keep_probe(cara, case, photos["group"], FAMILY)
+    searches = world.app.casework.searches
+    run = searches.search_images(cara, case, [image.id], every_face=True)
     faces = run.searches
     assert (run.kind, faces > 1) == (RunKind.GROUP, True)
     assert world.app.ledger.size() == before + 1 + faces  # the photo that is kept, and the searches
-    again = world.app.casework.searches.search_photo(cara, case, photos["group"], FAMILY)
+    again = searches.search_images(cara, case, [image.id])
     assert (again.kind, again.searches) == (RunKind.PHOTO, 1)
 
 
@@ -172,6 +174,48 @@ def test_a_cap_in_the_middle_keeps_what_was_found_before(world: World, photos: d
     assert "as often today" in run.why
 
 
+def test_a_run_whose_list_cannot_be_made_is_stopped(world: World, cara: Caller, case: str, monkeypatch) -> None:
+    """Its searches stay, it says why, and whoever asked for it is told."""
+
+    def gone(*_: object) -> dict[str, int]:
+        raise NotFound("There is no such collection any more.")
+
+    monkeypatch.setattr(world.app.casework.searches, "_persons", gone)
+    with pytest.raises(NotFound):
+        world.app.casework.searches.search_references(cara, case)
+    [run] = world.app.casework.candidates.runs(cara, case)
+    assert (run.state, run.searches, run.candidates) == (RunState.STOPPED, 1, 0)
+    assert "no such collection" in run.why
+
+
+def test_a_run_that_nobody_makes_any_more_is_stopped(world: World, cara: Caller, case: str, monkeypatch) -> None:
+    """As after a restart; one whose searches are still being made isn't, however long it takes."""
+    searches = world.app.casework.searches
+    found: list[int] = []
+
+    def watch(run: Run, made: int, of: int) -> None:
+        world.clock.forward(minutes=9)
+        found.append(searches.abandon_runs())
+
+    group = world.app.casework.cases.keep_probe(cara, case, (PHOTOS / "group.jpg").read_bytes(), FAMILY)
+    assert searches.search_images(cara, case, [group.id], every_face=True, watch=watch).state == RunState.DONE
+    assert len(found) > 1
+    assert set(found) == {0}
+    monkeypatch.setattr(type(searches), "_break_off", lambda *_: None)  # as if the process were killed
+
+    def killed(run: Run, made: int, of: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        searches.search_references(cara, case, watch=killed)
+    assert world.app.casework.candidates.runs(cara, case)[0].state == RunState.RUNNING
+    world.clock.forward(minutes=11)
+    assert (searches.abandon_runs(), searches.abandon_runs()) == (1, 0)
+    left = world.app.casework.candidates.runs(cara, case)[0]
+    assert (left.state, left.searches) == (RunState.STOPPED, 0)
+    assert "as by a restart" in left.why
+
+
 def test_values_out_of_range_and_strange_collections_are_refused(world: World, cara: Caller, case: str) -> None:
     """A threshold, a limit, a collection or an image that can't be meant is refused before a run begins."""
     searches = world.app.casework.searches
@@ -192,42 +236,6 @@ def test_another_organisation_sees_no_run(world: World, cara: Caller, case: str)
     for stranger in (world.officer, world.rescuer_called("dora")):
         with pytest.raises(NotFound):
             world.app.casework.candidates.listed(stranger, run.id)
-
-
-def test_a_standing_search_runs_again_as_images_come_in(
-    world: World, cara: Caller, case: str, photos: dict[str, bytes]
-) -> None:
-    """It runs once at first, then only when a collection has changed, and lists nobody twice."""
-    standing = world.app.casework.standing
-    standing.stand(cara, case)
-    assert (standing.run_standing(), standing.run_standing()) == (1, 0)
-    world.app.faces.index(cara, "found", darker(photos["obama_2"]), external_image_id="new")
-    assert standing.run_standing() == 1
-    runs = world.app.casework.candidates.runs(cara, case)
-    lists = [[c.label for c in world.app.casework.candidates.listed(cara, r.id).candidates] for r in runs]
-    assert sorted(lists) == [["new"], ["obama_2"]]
-    world.app.casework.cases.happen(cara, case, CaseEvent.SUSPEND)
-    world.app.faces.index(cara, "found", photos["obama_1"], external_image_id="newer")
-    assert standing.run_standing() == 0
-
-
-def test_a_standing_search_asks_the_rules_each_time(world: World, cara: Caller, case: str) -> None:
-    """When its owner is suspended it isn't made, says why, and waits before the next try."""
-    standing = world.app.casework.standing
-    standing.stand(cara, case)
-    world.app.people.suspend(ME, cara.principal, suspended=True)
-    assert standing.run_standing() == 0
-    size = world.app.ledger.size()
-    assert standing.run_standing() == 0
-    assert world.app.ledger.size() == size  # it rests
-    world.app.people.suspend(ME, cara.principal, suspended=False)
-    world.clock.forward(minutes=6)
-    assert standing.run_standing() == 1
-    [known] = world.app.casework.cases.view(cara, case).standing
-    assert known.why == ""
-    standing.stop_standing(cara, case, known.id)
-    world.clock.forward(minutes=6)
-    assert standing.run_standing() == 0
 
 
 def test_police_search_for_a_missing_person_under_the_moratorium_within_an_own_open_case(

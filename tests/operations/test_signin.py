@@ -7,13 +7,28 @@ import threading
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
+from types import SimpleNamespace
 
 import argon2
 import pyotp
 import pytest
+from tests.operations.conftest import Clock
 
+from custodes.app import App
+from custodes.config import Config
 from custodes.errors import Conflict, Denied, Invalid, NotFound
-from custodes.governance import OPERATOR, Caller, EasingKind, Purpose, Role
+from custodes.governance import (
+    OPERATOR,
+    Action,
+    AlarmKind,
+    Caller,
+    EasingKind,
+    Held,
+    OrgClass,
+    Purpose,
+    ReviewFacts,
+    Role,
+)
 from custodes.governance.logins import key_of
 from custodes.operations.signin import SIGNED_OUT
 
@@ -149,6 +164,7 @@ def test_who_may_invite(world) -> None:
     assert _refused(lambda: invitations.invite(officer, officer.principal, own)) == "base.own-keys"
     world.app.identity.create_key(ME, principal=officer.principal, purpose=Purpose.MISSING_PERSON)
     assert invitations.invite(officer, officer.principal, own)
+    assert "login-replaced" not in {str(a.kind) for a in world.app.oversight.alarms()}
     both = [Purpose.MISSING_PERSON, Purpose.CRIMINAL_INVESTIGATION]
     assert _refused(lambda: invitations.invite(officer, officer.principal, both)) == "base.own-keys"
     assert invitations.invite(admin, chief, both)
@@ -164,7 +180,7 @@ def test_an_overseer_is_invited_once_by_others(world) -> None:
     assert _refused(
         lambda: app.identity.create_key(ME, principal=olga.principal, purpose=Purpose.OVERSIGHT)
     ) == "base.overseers-own-keys"  # fmt: skip
-    assert app.invitations.invite(olga, olga.principal, [Purpose.OVERSIGHT])
+    assert _refused(lambda: app.invitations.invite(olga, olga.principal, [Purpose.OVERSIGHT])) == "base.own-keys"
     app.identity.create_key(ME, principal=otto.principal, purpose=Purpose.OVERSIGHT)
     assert _refused(lambda: app.invitations.invite(ME, otto.principal, [Purpose.OVERSIGHT])) == (
         "base.overseers-own-keys"
@@ -209,6 +225,111 @@ def test_an_invitation_renews_a_login(world) -> None:
     assert _is_out(world, token)
     _refused(lambda: app.sign_in.sign_in(officer, PASSWORD))
     assert app.sign_in.session(app.sign_in.sign_in(officer, OTHER)).purposes == (Purpose.MISSING_PERSON,)
+
+
+def test_nobody_who_has_a_login_invites_themselves(world) -> None:
+    """An open screen isn't enough to take an account over, a key isn't either; the operator at the machine may."""
+    app, officer = world.app, world.officer.principal
+    chief = app.people.add(ME, world.police, "chief", "Chief", [Role.ADMIN]).id
+    for principal in (officer, chief, OPERATOR):
+        token = _login(world, principal)
+        session = app.sign_in.session(token)
+        key = replace(ME, principal=principal, access_key_id="CUSTABC")
+        for caller in (session.caller, key):
+            purposes = app.invitations.suited(principal)
+            told = _refused(lambda c=caller, p=purposes: app.invitations.invite(c, c.principal, p))
+            assert told == "base.own-keys"
+        assert world.entry()["error"] == "Denied/base.own-keys"
+        assert not _is_out(world, token)
+        assert app.sign_in.sign_in(principal, PASSWORD)
+    assert _login(world, OPERATOR, password=OTHER)
+    assert not app.oversight.alarms()
+
+
+def test_a_login_that_others_replace_is_an_alarm(world) -> None:
+    """Oversight is told who made the link for whom, and the ledger that the login took another one's place."""
+    app, officer = world.app, world.officer.principal
+    chief = app.people.add(ME, world.police, "chief", "Chief", [Role.ADMIN]).id
+    admin = replace(world.officer, principal=chief)
+    _login(world, officer)
+    assert (world.entry()["replaced"], app.oversight.alarms()) == (False, ())
+    app.invitations.accept(app.invitations.invite(admin, officer, [Purpose.MISSING_PERSON]).token, OTHER)
+    assert (world.entry()["event"], world.entry()["replaced"]) == ("login-made", True)
+    [alarm] = app.oversight.alarms()
+    assert (alarm.kind, alarm.principal, alarm.detail) == (AlarmKind.LOGIN, chief, officer)
+    assert alarm.organisation == world.police
+
+
+def _reviewer(world) -> Caller:
+    """Add a trained reviewer to the rescuers, with a case to judge in."""
+    app, now = world.app, world.clock.now
+    rita = app.people.add(ME, world.rescue, "rita", "Rita", [Role.REVIEWER]).id
+    app.people.train(ME, rita, "face comparison", now, now + timedelta(days=90))
+    case = app.grounds.open_case(ME, Purpose.MISSING_PERSON, world.rescue).id
+    return Caller(rita, Purpose.MISSING_PERSON, provenance="case-file", case=case)
+
+
+def _judges(world, caller: Caller) -> bool:
+    """Tell whether somebody may judge candidates, as far as their login goes."""
+    held = Held("c", world.rescue, str(Purpose.MISSING_PERSON), False, None)
+    facts = ReviewFacts(1, same_person=False, exposed=False, controls=0)
+    try:
+        with world.app.guard.using(caller, Action.REVIEW, held, review=facts) as using:
+            using.parts = []
+            raise InterruptedError
+    except InterruptedError:
+        return True
+    except Denied as error:
+        if error.code == "base.review-login":
+            return False
+        raise
+
+
+@pytest.mark.parametrize("what", ["login", "key", "key for a key", "login for a key"])
+def test_a_reviewer_with_a_new_credential_of_somebody_elses_judges_nothing(world, what: str) -> None:
+    """Nobody alone is two reviewers: until an overseer has answered the alarm, they judge nothing."""
+    app, judge = world.app, _reviewer(world)
+    rita = judge.principal
+
+    def key() -> None:
+        app.identity.create_key(ME, principal=rita, purpose=Purpose.MISSING_PERSON)
+
+    def login() -> None:
+        _login(world, rita, Purpose.MISSING_PERSON)
+
+    first = key if what.endswith("for a key") else login
+    first()
+    assert not app.oversight.alarms()
+    (key if what.startswith("key") else login)()
+    world.clock.forward(days=2)
+    assert not _judges(world, judge)
+    assert world.entry()["error"] == "Denied/base.review-login"
+    [alarm] = app.oversight.alarms()
+    assert (alarm.kind, alarm.detail) == (AlarmKind.LOGIN, rita)
+    app.oversight.answer(world.olga, alarm.id, "asked in person")
+    assert _judges(world, judge)
+
+
+def test_where_nobody_oversees_a_replaced_login_waits_a_day(tmp_path) -> None:
+    """From the moment the link is used, so that the person notices before the login judges anything."""
+    clock = Clock()
+    app = App.open(Config(data=tmp_path / "data"), clock=clock)
+    try:
+        rescue = app.people.add_organisation(ME, "Rescue", OrgClass.VICTIM_RESCUE, "US-CA").id
+        world = SimpleNamespace(app=app, clock=clock, rescue=rescue)
+        judge = _reviewer(world)
+        rita = judge.principal
+        _login(world, rita, Purpose.MISSING_PERSON)
+        assert _judges(world, judge)
+        link = app.invitations.invite(ME, rita, [Purpose.MISSING_PERSON]).token
+        clock.forward(hours=48)
+        app.invitations.accept(link, OTHER)
+        clock.forward(hours=23)
+        assert not _judges(world, judge)
+        clock.forward(hours=1)
+        assert _judges(world, judge)
+    finally:
+        app.close()
 
 
 # --- signing in ---
@@ -269,6 +390,59 @@ def test_tries_while_it_is_locked_do_not_lengthen_the_wait(world) -> None:
         _refused(lambda: world.app.sign_in.sign_in(officer, OTHER))
     world.clock.forward(seconds=30)
     assert world.app.sign_in.sign_in(officer, PASSWORD)
+
+
+def test_a_known_browser_is_not_held_up_by_others(both_worlds) -> None:
+    """It has five tries of its own, whatever strangers do, and these wait as before."""
+    world, officer = both_worlds, both_worlds.officer.principal
+    door, token = world.app.sign_in, _login(world, officer)
+    known = door.browser(token)
+    assert officer not in known
+    for _ in range(5):
+        _refused(lambda: door.sign_in(officer, OTHER))
+    assert door.sign_in(officer, PASSWORD, browser=known)
+    _refused(lambda: door.sign_in(officer, PASSWORD))
+    for forged in ("", "x", known[:-1] + ("A" if known[-1] != "A" else "B"), door.browser(_login(world, OPERATOR))):
+        _refused(lambda b=forged: door.sign_in(officer, PASSWORD, browser=b))
+    for _ in range(5):
+        _refused(lambda: door.sign_in(officer, OTHER, browser=known))
+    _refused(lambda: door.sign_in(officer, PASSWORD, browser=known))
+    world.clock.forward(seconds=30)
+    assert door.sign_in(officer, PASSWORD, browser=known)
+
+
+def test_a_known_browser_is_forgotten(world) -> None:
+    """After half a year, and as soon as the login is another one, it is a stranger's."""
+    officer, door = world.officer.principal, world.app.sign_in
+    known = door.browser(_login(world, officer))
+
+    def lock() -> None:
+        for _ in range(5):
+            _refused(lambda: door.sign_in(officer, OTHER))
+
+    lock()
+    assert door.sign_in(officer, PASSWORD, browser=known)
+    world.clock.forward(days=180)
+    lock()
+    _refused(lambda: door.sign_in(officer, PASSWORD, browser=known))
+    world.clock.forward(minutes=20)
+    known = door.browser(door.sign_in(officer, PASSWORD))
+    world.clock.forward(seconds=1)
+    _login(world, officer)
+    lock()
+    _refused(lambda: door.sign_in(officer, PASSWORD, browser=known))
+
+
+def test_strangers_keep_nobody_from_changing_a_password(world) -> None:
+    """Who is in already proves their password in spite of failures at the door."""
+    officer = world.officer.principal
+    token = _login(world, officer)
+    for _ in range(5):
+        _refused(lambda: world.app.sign_in.sign_in(officer, OTHER))
+    world.app.accounts.change_password(token, PASSWORD, OTHER)
+    _refused(lambda: world.app.sign_in.sign_in(officer, OTHER))
+    world.clock.forward(seconds=30)
+    assert world.app.sign_in.sign_in(officer, OTHER)
 
 
 def test_a_crowd_at_the_door_does_not_fill_the_ledger(world) -> None:

@@ -154,6 +154,9 @@ def test_an_answer_happens_whole_or_not_at_all(room: Room, monkeypatch: pytest.M
     room.judge(ann, YES, blind=False)
     sitting = room.sit(ben, blind=True)
     item = next(i for i in sitting.items if room.behind(i))
+    for other in sitting.items:
+        if other != item:
+            room.review.answer(ben, other, NO)
     for name, owner in (("lead", room.desk.searches), ("of", room.desk.reviews), ("stand", room.desk.searches)):
         size = room.world.app.ledger.size()
         with monkeypatch.context() as patch:
@@ -184,7 +187,8 @@ def test_what_is_erased_is_compared_no_more(room: Room) -> None:
     ann = room.reviewer("ann")
     room.in_review(3)
     sitting = room.sit(ann, blind=False)
-    room.world.app.casework.cases.remove_photo(room.cara, room.case, room.images["biden"])
+    with room.desk.db.transaction() as c:
+        room.desk.images.remove(c, room.images["biden"])
     for ask in (
         lambda: room.review.answer(ann, sitting.items[1], YES),
         lambda: room.review.item(ann, sitting.items[1]),
@@ -213,4 +217,48 @@ def test_a_closed_case_ends_its_sittings(room: Room) -> None:
     assert room.review.sitting(ann, sitting.id).ended_at is not None
     [mine] = room.review.figures(ann)
     assert (mine.reviews, mine.inconclusive) == (1, 1.0)
+    ended = [room.world.entry(n) for n in range(room.world.app.ledger.size())]
+    assert [(e["answered"], e["left"]) for e in ended if e.get("event") == "sitting-ended"] == [(1, 1)]
     assert room.review.queue(ann).first == 0
+
+
+@pytest.mark.parametrize("how", ["answered", "lapsed", "closed", "control-removed"])
+def test_nothing_moves_before_a_blind_sitting_is_over(room: Room, how: str) -> None:
+    """Neither counts, leads, others' figures nor what waits; then all of it at once, whichever way it ends."""
+    ann, ben, eve = (room.reviewer(n) for n in ("ann", "ben", "eve"))
+    control, app = room.add_control(), room.world.app
+    room.in_review(3)
+    room.judge(ann, YES, blind=False)
+    sitting = room.sit(ben, blind=True)
+
+    def told() -> tuple[object, ...]:
+        work = app.casework
+        counts = work.cases.view(room.cara, room.case).candidates
+        return counts, room.review.leads(room.cara), room.review.figures(room.cara), room.review.queue(eve).blind
+
+    before = told()
+    *items, last = sorted(sitting.items, key=lambda i: room.behind(i) is None)
+    for item in items:
+        room.review.answer(ben, item, YES)
+        assert told() == before
+    if how == "answered":
+        room.review.answer(ben, last, NO)
+    elif how == "lapsed":
+        room.world.clock.forward(hours=9)
+        room.review.queue(eve)
+    elif how == "closed":
+        app.casework.cases.happen(room.cara, room.case, CaseEvent.CLOSE)
+    else:
+        app.casework.controls.remove(room.cara, control)
+    assert told()[0] == {CandidateState.LEAD: 3}
+    leads = room.review.leads(room.cara, room.case)
+    assert {k.candidate for k in leads} == {room.behind(i) for i in items if room.behind(i)}
+    entries = [room.world.entry(n) for n in range(app.ledger.size())]
+    assert {entries[k.entry]["sitting"] for k in leads} == {sitting.id}
+    [ended] = [e for e in entries if e.get("event") == "sitting-ended" and e["sitting"] == sitting.id]
+    assert (ended["lead"], ended["left"]) == (3, 0 if how == "answered" else 1)
+    assert {v.name: (v.decided, v.agreed) for v in room.review.figures(room.cara)} == {
+        "ann": (3, 3),
+        "ben": (3, 3),
+        "eve": (0, 0),
+    }

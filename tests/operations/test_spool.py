@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from custodes.errors import Code, IntegrityError, Invalid, TooLarge, Unavailable
+from custodes.errors import Code, IntegrityError, Invalid, NotFound, TooLarge, Unavailable
 from custodes.operations.spool import CHUNK, Spool
 
 NAME = "imp-0000000000000001"
@@ -118,11 +118,11 @@ def test_too_much_nothing_and_what_breaks_off_leave_nothing(spool: Spool, folder
 
 
 def test_an_upload_that_is_gone_says_so(spool: Spool) -> None:
-    """It is Unavailable, and removing it again is no matter."""
+    """It is NotFound, so that nobody waits for it; removing it again is no matter."""
     key = spooled(spool, b"x")
     spool.remove(NAME)
     spool.remove(NAME)
-    with pytest.raises(Unavailable):
+    with pytest.raises(NotFound):
         spool.open(NAME, key)
 
 

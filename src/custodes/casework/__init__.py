@@ -6,11 +6,10 @@ Nothing here recognises a face, decides on a rule or writes to the ledger: that 
 
 from custodes.casework.files import CaseFiles, CaseUse
 from custodes.casework.hashes import HashKind, HashList, HashLists, KnownHashes
-from custodes.casework.images import CaseImages
+from custodes.casework.images import CaseImages, Forgotten, Resting
 from custodes.casework.imports import Imports, Lost
+from custodes.casework.judging import CHECKLIST, Answer, Lead, Pending, ReviewItem, Side, Sitting
 from custodes.casework.model import (
-    CHECKLIST,
-    Answer,
     CandidateState,
     CaseEvent,
     CaseFile,
@@ -23,19 +22,15 @@ from custodes.casework.model import (
     ImportItem,
     ImportState,
     ItemOutcome,
-    Lead,
-    ReviewItem,
     Run,
     RunKind,
     RunState,
     SearchRecord,
-    Side,
     Sighting,
     Similar,
-    Sitting,
     Standing,
 )
-from custodes.casework.reviews import Pending, ReviewerFigures, Reviews
+from custodes.casework.reviews import ReviewerFigures, Reviews
 from custodes.casework.searches import Searches
 
 __all__ = [
@@ -50,6 +45,7 @@ __all__ = [
     "CaseStatus",
     "CaseUse",
     "FaceRecord",
+    "Forgotten",
     "FoundCandidate",
     "HashKind",
     "HashList",
@@ -64,6 +60,7 @@ __all__ = [
     "Lead",
     "Lost",
     "Pending",
+    "Resting",
     "ReviewItem",
     "ReviewerFigures",
     "Reviews",

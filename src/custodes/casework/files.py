@@ -27,6 +27,7 @@ from custodes.errors import Conflict, Invalid, NotFound
 
 __all__ = ["CaseFiles", "CaseUse"]
 
+_IN = 500
 _MAX_KEEP = 3650
 _TITLE = 120
 _ABOUT = 4000
@@ -123,6 +124,13 @@ class CaseFiles:
             raise NotFound(f"There is no case {case}.", remedy="custodes cases list shows all.")
         return self._read(row, self._members(c, [case]).get(case, ()))
 
+    def organisation(self, c: sa.Connection, case: str) -> str | None:
+        """Read whose a case is, or None if there is none."""
+        found: str | None = c.execute(
+            sa.select(case_files.c.organisation).where(case_files.c.id == case)
+        ).scalar_one_or_none()
+        return found
+
     def list(
         self, c: sa.Connection, organisation: str | None = None, member: str | None = None
     ) -> tuple[CaseFile, ...]:
@@ -136,15 +144,6 @@ class CaseFiles:
         rows = c.execute(query).all()
         members = self._members(c, [r.id for r in rows])
         return tuple(self._read(r, members.get(r.id, ())) for r in rows)
-
-    def count(self, c: sa.Connection, organisation: str, status: CaseStatus, member: str | None = None) -> int:
-        """Count the cases of an organisation that stand somewhere, or those that a principal works on."""
-        query = sa.select(sa.func.count()).select_from(case_files)
-        query = query.where(case_files.c.organisation == organisation, case_files.c.status == str(status))
-        if member is not None:
-            mine = sa.select(case_members.c.case_id).where(case_members.c.principal == member)
-            query = query.where(case_files.c.id.in_(mine))
-        return int(c.execute(query).scalar_one())
 
     def ids(self, c: sa.Connection) -> frozenset[str]:
         """Read the ids of all case files."""
@@ -226,6 +225,20 @@ class CaseFiles:
         )
         if not c.execute(sa.delete(case_collections).where(mine)).rowcount:
             raise NotFound("The case doesn't use this collection, or it is the case's own.")
+
+    def has_own(self, c: sa.Connection, name: str, organisation: str) -> bool:
+        """Tell whether a name is that of a case's own collection: the one that is called like a case of its owner."""
+        mine = (case_files.c.id == name) & (case_files.c.organisation == organisation)
+        return c.execute(sa.select(case_files.c.id).where(mine)).first() is not None
+
+    def closed_to(self, c: sa.Connection, principal: str, names: Iterable[str]) -> frozenset[str]:
+        """Return which names are those of cases that a principal doesn't work on."""
+        wanted, found = list(names), set[str]()
+        works = sa.exists().where(case_members.c.case_id == case_files.c.id, case_members.c.principal == principal)
+        for start in range(0, len(wanted), _IN):
+            query = sa.select(case_files.c.id).where(case_files.c.id.in_(wanted[start : start + _IN]), ~works)
+            found.update(c.execute(query).scalars())
+        return frozenset(found)
 
     # --- sightings ---
 

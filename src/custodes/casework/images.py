@@ -6,20 +6,20 @@ Every method works in the transaction that it is given.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import orjson
 import sqlalchemy as sa
 
-from custodes.casework.model import CaseImage, FaceRecord, ImageRole
-from custodes.casework.schema import case_faces, case_images, case_pictures
+from custodes.casework.model import CandidateState, CaseImage, FaceRecord, ImageRole
+from custodes.casework.schema import case_faces, case_images, case_pictures, found_candidates, search_records
 from custodes.casework.sealing import Sealer, moment, seconds, time_of, words
 from custodes.db import Vault
 from custodes.errors import NotFound
 
-__all__ = ["CaseImages"]
+__all__ = ["CaseImages", "Forgotten", "Resting"]
 
 _IN = 500
 _SAME = (
@@ -28,6 +28,33 @@ _SAME = (
     .limit(1)
 )
 """Made once, as an import asks it of every entry."""
+
+
+_FOUND_IN = (str(ImageRole.IMPORTED), str(ImageRole.ATTACHED))
+"""What people were found in; what else a case keeps is what it searches with."""
+
+
+@dataclass(frozen=True, slots=True)
+class Forgotten:
+    """Candidates that are gone with their references.
+
+    Attributes:
+        candidates: how many.
+        faces: what showed them, image and number.
+        answers: by case, the ledger's entries of the answers to them.
+    """
+
+    candidates: int
+    faces: frozenset[tuple[str, int]]
+    answers: Mapping[str, tuple[int, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Resting:
+    """What rests on an image: whether it was searched with, and where the candidates stand that it shows."""
+
+    searched: bool
+    states: frozenset[CandidateState]
 
 
 class CaseImages:
@@ -171,6 +198,68 @@ class CaseImages:
             )
             found |= {r.reference_id: (r.image_id, r.number) for r in rows}
         return found
+
+    def resting(self, c: sa.Connection, image: str) -> Resting:
+        """Read what rests on an image."""
+        searched = c.execute(sa.select(search_records.c.id).where(search_records.c.probe == image).limit(1)).first()
+        states = sa.select(found_candidates.c.state).where(found_candidates.c.image_id == image).distinct()
+        return Resting(searched is not None, frozenset(CandidateState(s) for s in c.execute(states).scalars()))
+
+    def showing(self, c: sa.Connection, reference_ids: Iterable[str]) -> dict[str, frozenset[str]]:
+        """Return the images of each case that show what references were made of, or that were attached to them."""
+        ids, found = list(reference_ids), dict[str, set[str]]()
+        for start in range(0, len(ids), _IN):
+            some = ids[start : start + _IN]
+            made = sa.select(case_faces.c.image_id).where(case_faces.c.reference_id.in_(some))
+            attached = sa.select(found_candidates.c.image_id).where(found_candidates.c.reference_id.in_(some))
+            for images in (made, attached):
+                mine = case_images.c.id.in_(images) & case_images.c.case_id.is_not(None)
+                for r in c.execute(sa.select(case_images.c.case_id, case_images.c.id).where(mine)):
+                    found.setdefault(r.case_id, set()).add(r.id)
+        return {case: frozenset(images) for case, images in found.items()}
+
+    def forget(
+        self, c: sa.Connection, reference_ids: Iterable[str], shown: Iterable[tuple[str, int]] = ()
+    ) -> tuple[str, ...]:
+        """Destroy what cases keep of faces whose references are erased: each record, and the photo if that was all.
+
+        A photo stays if it shows another face that is enrolled or a candidate, or if a case searches with it.
+
+        Args:
+            c: the transaction.
+            reference_ids: the references that are erased.
+            shown: faces, image and number, that showed candidates which are gone with them.
+
+        Returns:
+            Ids of the photos that are destroyed.
+        """
+        ids, faces = list(reference_ids), set(shown)
+        for start in range(0, len(ids), _IN):
+            made = case_faces.c.reference_id.in_(ids[start : start + _IN])
+            faces |= {(r.image_id, r.number) for r in c.execute(sa.select(case_faces).where(made))}
+        gone = []
+        for image in sorted({i for i, _ in faces}):
+            mine = (case_images.c.id == image) & case_images.c.role.in_(_FOUND_IN)
+            if not c.execute(sa.select(case_images.c.id).where(mine)).all():
+                continue
+            numbers = [n for i, n in faces if i == image]
+            c.execute(sa.delete(case_faces).where(case_faces.c.image_id == image, case_faces.c.number.in_(numbers)))
+            if not self._is_needed(c, image):
+                self.remove(c, image)
+                gone.append(image)
+        return tuple(gone)
+
+    @staticmethod
+    def _is_needed(c: sa.Connection, image: str) -> bool:
+        """Tell whether an image shows anybody else who is enrolled or a candidate."""
+        enrolled = (case_faces.c.image_id == image) & case_faces.c.reference_id.is_not(None)
+        for query in (
+            sa.select(case_faces.c.number).where(enrolled),
+            sa.select(found_candidates.c.id).where(found_candidates.c.image_id == image),
+        ):
+            if c.execute(query.limit(1)).first() is not None:
+                return True
+        return False
 
     def original(self, c: sa.Connection, image: str) -> bytes:
         """Open an image's bytes as they came.

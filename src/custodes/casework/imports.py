@@ -16,12 +16,12 @@ from typing import Any
 import sqlalchemy as sa
 
 from custodes.casework.model import Import, ImportItem, ImportState, ItemOutcome
-from custodes.casework.schema import case_members, import_items, imports
+from custodes.casework.schema import import_items, imports
 from custodes.casework.sealing import Sealer, moment, new_id, time_of, words
 from custodes.db import Vault
 from custodes.errors import Conflict, NotFound
 
-__all__ = ["HELD_FOR", "UPLOAD", "Imports", "Lost", "printable"]
+__all__ = ["HELD_FOR", "UPLOAD", "Imports", "Lost", "inert", "printable"]
 
 HELD_FOR = timedelta(seconds=120)
 """So long an import is its worker's without a sign of life; it is prolonged with every entry."""
@@ -29,6 +29,7 @@ UPLOAD = "upload"
 """The kind of an import whose bytes lie in a sealed file, of which its row has the key."""
 _NAME = 1000  # characters that are kept of an entry's name
 _DETAIL = 500
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 _GOING = (str(ImportState.WAITING), str(ImportState.RUNNING))
 
 
@@ -126,14 +127,10 @@ class Imports:
         query = sa.select(imports).where(imports.c.case_id == case).order_by(imports.c.made_at.desc(), imports.c.id)
         return tuple(self._read(c, r) for r in c.execute(query).all())
 
-    def going(self, c: sa.Connection, organisation: str, member: str | None = None) -> int:
-        """Count the imports that wait or run, of an organisation or of the cases that a principal works on."""
-        query = sa.select(sa.func.count()).select_from(imports)
-        query = query.where(imports.c.organisation == organisation, imports.c.state.in_(_GOING))
-        if member is not None:
-            mine = sa.select(case_members.c.case_id).where(case_members.c.principal == member)
-            query = query.where(imports.c.case_id.in_(mine))
-        return int(c.execute(query).scalar_one())
+    def is_going(self, c: sa.Connection, case: str) -> bool:
+        """Tell whether an import into a case waits or runs."""
+        mine = (imports.c.case_id == case) & imports.c.state.in_(_GOING)
+        return c.execute(sa.select(imports.c.id).where(mine).limit(1)).first() is not None
 
     def unfinished(self, c: sa.Connection, now: datetime) -> tuple[str, ...]:
         """Read which imports wait, or are nobody's any more, the oldest first."""
@@ -297,3 +294,8 @@ class Imports:
 def printable(text: str, most: int) -> str:
     """Return a hostile text of one line, with what can't be shown written out, and cut to so many characters."""
     return "".join(ch if ch.isprintable() else f"\\x{ord(ch):02x}" for ch in text[:most])[:most].strip()
+
+
+def inert(text: str) -> str:
+    """Return a hostile text that no spreadsheet takes for a formula."""
+    return f"'{text}" if text.startswith(_FORMULA) else text

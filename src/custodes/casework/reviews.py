@@ -15,13 +15,22 @@ from typing import Any
 import orjson
 import sqlalchemy as sa
 
-from custodes.casework.model import CHECKLIST, Answer, CandidateState, ReviewItem, Sitting
-from custodes.casework.schema import case_files, found_candidates, review_items, review_outcomes, sittings
+from custodes.casework.judging import CHECKLIST, Answer, Pending, ReviewItem, Sitting
+from custodes.casework.model import CandidateState
+from custodes.casework.schema import (
+    case_collections,
+    case_files,
+    case_images,
+    found_candidates,
+    review_items,
+    review_outcomes,
+    sittings,
+)
 from custodes.casework.sealing import Sealer, moment, time_of, words
 from custodes.db import Vault
 from custodes.errors import Conflict, Invalid, NotFound
 
-__all__ = ["SEEN", "Pending", "ReviewerFigures", "Reviews", "check_answer"]
+__all__ = ["SEEN", "ReviewerFigures", "Reviews", "check_answer"]
 
 _IN = 500
 
@@ -50,34 +59,6 @@ class ReviewerFigures:
     inconclusive: int = 0
     decided: int = 0
     agreed: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Pending:
-    """A candidate that is judged, as far as is needed to choose who may.
-
-    Attributes:
-        judges: the people who have judged it, in the order of their rounds.
-        kin: ids of all candidates of the case that are the same reference, this one too, and of their runs: whoever
-            has seen the scores of one has seen them.
-    """
-
-    candidate: str
-    case: str
-    reference_id: str
-    state: CandidateState
-    judges: tuple[str, ...]
-    kin: frozenset[str]
-
-    @property
-    def round(self) -> int:
-        """Number of the review that comes next."""
-        return len(self.judges) + 1
-
-    @property
-    def is_decided(self) -> bool:
-        """Whether nobody needs to judge it any more."""
-        return self.state not in (CandidateState.FOUND, CandidateState.IN_REVIEW)
 
 
 _BRIEF = tuple(found_candidates.c[n] for n in ("id", "case_id", "run_id", "reference_id", "state"))
@@ -161,11 +142,20 @@ class Reviews:
             query = query.where(sittings.c.case_id.in_(mine))
         return tuple(self._read(c, r) for r in c.execute(query).all())
 
-    def end(self, c: sa.Connection, sitting: str, now: datetime) -> None:
-        """End a sitting; what wasn't answered goes to somebody else."""
-        c.execute(sa.update(sittings).where(sittings.c.id == sitting).values(ended_at=now.timestamp()))
+    def end(self, c: sa.Connection, sitting: str, now: datetime) -> bool:
+        """End a sitting; what wasn't answered goes to somebody else. Tell whether it went on until now."""
+        going_on = (sittings.c.id == sitting) & sittings.c.ended_at.is_(None)
+        if not c.execute(sa.update(sittings).where(going_on).values(ended_at=now.timestamp())).rowcount:
+            return False
         unanswered = (review_items.c.sitting_id == sitting) & review_items.c.answered_at.is_(None)
         c.execute(sa.delete(review_items).where(unanswered))
+        return True
+
+    def shows_sensitive(self, c: sa.Connection, sitting: str) -> bool:
+        """Tell whether any photo of a sitting is sensitive."""
+        i, photo = review_items.c, case_images.c
+        query = sa.select(photo.id).join(review_items, (i.probe == photo.id) | (i.image_id == photo.id))
+        return c.execute(query.where(i.sitting_id == sitting, photo.sensitive).limit(1)).first() is not None
 
     def drop(self, c: sa.Connection, item: str) -> None:
         """Take a comparison out of its sitting, because what was to be compared is gone."""
@@ -213,7 +203,7 @@ class Reviews:
             c: the transaction.
             item: the comparison.
             answer: on the scale.
-            checklist: what was seen of features; see :data:`~custodes.casework.model.CHECKLIST`.
+            checklist: what was seen of features; see :data:`~custodes.casework.judging.CHECKLIST`.
             note: why, in words.
             now: when.
             entry: index in the ledger.
@@ -260,9 +250,15 @@ class Reviews:
         return {k: tuple(v) for k, v in found.items()}
 
     def waiting(self, c: sa.Connection, cases: Iterable[str]) -> tuple[Pending, ...]:
-        """Read the candidates of cases that wait for a reviewer: in no sitting now, and not decided."""
-        taken = sa.select(review_items.c.candidate_id).where(
-            review_items.c.candidate_id.is_not(None), review_items.c.answered_at.is_(None)
+        """Read the candidates of cases that wait for a reviewer: in no sitting now, and not decided.
+
+        What was answered in a blind sitting waits for nobody before it is over: then it stands where it stands.
+        """
+        going_on = review_items.c.answered_at.is_(None) | (sittings.c.blind & sittings.c.ended_at.is_(None))
+        taken = (
+            sa.select(review_items.c.candidate_id)
+            .join(sittings, sittings.c.id == review_items.c.sitting_id)
+            .where(review_items.c.candidate_id.is_not(None), going_on)
         )
         query = sa.select(*_BRIEF).where(
             found_candidates.c.case_id.in_(list(cases)),
@@ -295,7 +291,7 @@ class Reviews:
         for some in _batches(dict.fromkeys(r.reference_id for r in rows)):
             alike = sa.select(f.case_id, f.reference_id, f.id, f.run_id).where(f.reference_id.in_(some))
             for k in c.execute(alike):
-                kin.setdefault((k.case_id, k.reference_id), set()).update((k.id, k.run_id))
+                kin.setdefault((k.case_id, k.reference_id), set()).update((k.id, k.run_id, k.reference_id))
         return tuple(
             Pending(
                 candidate=r.id,
@@ -303,10 +299,29 @@ class Reviews:
                 reference_id=r.reference_id,
                 state=CandidateState(r.state),
                 judges=judges.get(r.id, ()),
-                kin=frozenset(kin.get((r.case_id, r.reference_id), set()) | {r.id, r.run_id}),
+                kin=frozenset(kin.get((r.case_id, r.reference_id), set()) | {r.id, r.run_id, r.reference_id}),
             )
             for r in rows
         )
+
+    def answered_with(self, c: sa.Connection, entry: int) -> tuple[ReviewItem, Sitting] | None:
+        """Read the answer that an entry of the ledger is about, with its sitting (no items); None if there is none."""
+        row = c.execute(sa.select(review_items).where(review_items.c.entry == entry)).first()
+        return None if row is None else (self._item(row), self._heads(c, [row.sitting_id])[row.sitting_id])
+
+    def concerned(self, c: sa.Connection, collection: str, references: Iterable[str]) -> frozenset[str]:
+        """Read the cases to which references matter: it is their own collection, or they have them as candidates."""
+        own = (case_collections.c.collection == collection) & case_collections.c.own
+        found = set(c.execute(sa.select(case_collections.c.case_id).where(own)).scalars())
+        for some in _batches(references):
+            query = sa.select(found_candidates.c.case_id).where(found_candidates.c.reference_id.in_(some)).distinct()
+            found |= set(c.execute(query).scalars())
+        return frozenset(found)
+
+    def entries_of(self, c: sa.Connection, case: str) -> frozenset[int]:
+        """Read the ledger's indexes of all answers in a case, those to controls too."""
+        query = sa.select(review_items.c.entry).where(review_items.c.case_id == case, review_items.c.entry.is_not(None))
+        return frozenset(c.execute(query).scalars())
 
     # --- figures ---
 

@@ -205,7 +205,9 @@ search_runs = sa.Table(
     sa.Column("by", sa.Text, nullable=False),
     sa.Column("searches", sa.Integer, nullable=False),
     sa.Column("candidates", sa.Integer, nullable=False),
+    sa.Column("held_until", sa.Double, nullable=False),
 )
+"""Somebody makes a run until ``held_until``, which each of its searches puts off; then nobody does any more."""
 
 search_records = sa.Table(
     "search_records",

@@ -8,16 +8,17 @@ works in the transaction that it is given.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import orjson
 import sqlalchemy as sa
 
+from custodes.casework.images import Forgotten
+from custodes.casework.judging import Lead
 from custodes.casework.model import (
     CandidateState,
     FoundCandidate,
-    Lead,
     Run,
     RunKind,
     RunState,
@@ -38,7 +39,10 @@ from custodes.casework.sealing import Sealer, moment, new_id, time_of
 from custodes.db import Vault
 from custodes.errors import Conflict, NotFound
 
-__all__ = ["Searches"]
+__all__ = ["RUN_HELD_FOR", "Searches"]
+
+RUN_HELD_FOR = timedelta(minutes=10)
+"""So long a run is its process's without a sign of life; each of its searches is one."""
 
 
 class Searches:
@@ -101,8 +105,24 @@ class Searches:
                 by=run.by,
                 searches=run.searches,
                 candidates=run.candidates,
+                held_until=(run.at + RUN_HELD_FOR).timestamp(),
             )
         )
+
+    def hold_run(self, c: sa.Connection, run: str, now: datetime) -> None:
+        """Tell that searches of a run are still being made."""
+        until = (now + RUN_HELD_FOR).timestamp()
+        c.execute(sa.update(search_runs).where(search_runs.c.id == run).values(held_until=until))
+
+    def has_abandoned(self, c: sa.Connection, now: datetime) -> bool:
+        """Tell whether there are runs that nobody makes any more, and that don't say so."""
+        return c.execute(sa.select(search_runs.c.id).where(_is_left(now)).limit(1)).first() is not None
+
+    def abandon_runs(self, c: sa.Connection, now: datetime, why: str) -> int:
+        """Note that runs which nobody makes any more are stopped, and why; return how many these were."""
+        count = sa.select(sa.func.count()).where(search_records.c.run_id == search_runs.c.id).scalar_subquery()
+        values = {"state": str(RunState.STOPPED), "why": why[:500], "searches": count}
+        return int(c.execute(sa.update(search_runs).where(_is_left(now)).values(values)).rowcount)
 
     def end_run(
         self, c: sa.Connection, run: str, state: RunState, candidates: Sequence[FoundCandidate], why: str = ""
@@ -190,19 +210,31 @@ class Searches:
             raise Conflict("The candidate was judged meanwhile.", remedy="Try again.")
 
     def attach(self, c: sa.Connection, candidate: str, image: str, face: int) -> None:
-        """Note which face of which image shows a candidate that had none."""
-        mine = found_candidates.c.id == candidate
-        c.execute(sa.update(found_candidates).where(mine).values(image_id=image, face=face))
+        """Note which face of which image shows a candidate that had none.
 
-    def forget(self, c: sa.Connection, reference_ids: Iterable[str]) -> int:
-        """Destroy the candidates that are references which are erased, with their reviews; return how many."""
+        Raises:
+            Conflict: if it has one by now, or is gone.
+        """
+        mine = (found_candidates.c.id == candidate) & found_candidates.c.image_id.is_(None)
+        if not c.execute(sa.update(found_candidates).where(mine).values(image_id=image, face=face)).rowcount:
+            raise Conflict("The candidate has a photo already.")
+
+    def forget(self, c: sa.Connection, reference_ids: Iterable[str]) -> Forgotten:
+        """Destroy the candidates that are references which are erased, with their reviews; return what is gone."""
         ids, gone = list(reference_ids), 0
+        faces: set[tuple[str, int]] = set()
+        answers: dict[str, tuple[int, ...]] = {}
         for start in range(0, len(ids), 500):
             doomed = found_candidates.c.reference_id.in_(ids[start : start + 500])
-            judged = sa.select(found_candidates.c.id).where(doomed)
-            c.execute(sa.delete(review_items).where(review_items.c.candidate_id.in_(judged)))
+            shown = sa.select(found_candidates.c.image_id, found_candidates.c.face)
+            faces |= {(i, n) for i, n in c.execute(shown.where(doomed, found_candidates.c.image_id.is_not(None)))}
+            judged = review_items.c.candidate_id.in_(sa.select(found_candidates.c.id).where(doomed))
+            told = sa.select(review_items.c.case_id, review_items.c.entry)
+            for case, entry in c.execute(told.where(judged, review_items.c.entry.is_not(None))):
+                answers[case] = (*answers.get(case, ()), entry)
+            c.execute(sa.delete(review_items).where(judged))
             gone += c.execute(sa.delete(found_candidates).where(doomed)).rowcount
-        return gone
+        return Forgotten(gone, frozenset(faces), answers)
 
     # --- leads ---
 
@@ -280,14 +312,14 @@ class Searches:
         values = {"seen": orjson.dumps(dict(seen)).decode(), "last_run_at": now.timestamp(), "why": why[:500]}
         c.execute(sa.update(standing_searches).where(standing_searches.c.id == standing).values(values))
 
-    def stop_standing(self, c: sa.Connection, standing: str) -> None:
-        """End a standing search.
+    def stop_standing(self, c: sa.Connection, standing: str, why: str = "") -> None:
+        """End a standing search; ``why`` says why, if nobody wanted it.
 
         Raises:
             NotFound: if there is none of this id.
         """
         mine = standing_searches.c.id == standing
-        if not c.execute(sa.update(standing_searches).where(mine).values(active=False)).rowcount:
+        if not c.execute(sa.update(standing_searches).where(mine).values(active=False, why=why[:500])).rowcount:
             raise NotFound(f"There is no standing search {standing}.")
 
     def _row(self, f: FoundCandidate) -> dict[str, object]:
@@ -329,6 +361,10 @@ class Searches:
             folded_into=r.folded_into,
             scores=tuple(Similar(*s) for s in told["scores"]),
         )
+
+
+def _is_left(now: datetime) -> sa.ColumnElement[bool]:
+    return (search_runs.c.state == str(RunState.RUNNING)) & (search_runs.c.held_until <= now.timestamp())
 
 
 def _to_search(r: sa.Row[Any]) -> SearchRecord:

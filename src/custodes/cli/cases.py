@@ -12,6 +12,7 @@ import typer
 from custodes.cli.arguments import Json, LeastThreshold, moment
 from custodes.cli.output import console, installation, print_done, print_json, print_rows, warn, when
 from custodes.cli.who import who
+from custodes.errors import NotFound
 from custodes.governance.request import Purpose
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ program.add_typer(members, name="members")
 program.add_typer(photos, name="photos")
 program.add_typer(standing, name="standing")
 
+_SUFFIXES = {".jpg", ".jpeg", ".png"}
 CaseId = Annotated[str, typer.Argument(help="The case.", show_default=False)]
 Organisation = Annotated[str | None, typer.Option("--org", help="Whose; your own organisation's unless given.")]
 Collections = Annotated[
@@ -260,7 +262,8 @@ def add_photos(
 def search(
     case: CaseId,
     photo: Annotated[
-        list[Path] | None, typer.Option("--photo", help="Photos to search for, instead of the case's references.")
+        list[Path] | None,
+        typer.Option("--photo", help="A photo, or a folder of them, to search for instead of the case's references."),
     ] = None,
     import_id: Annotated[str, typer.Option("--import", help="Search for every face of an import, in bulk.")] = "",
     every_face: Annotated[bool, typer.Option("--every-face", help="Not the largest face of a photo alone.")] = False,
@@ -288,7 +291,7 @@ def search(
                     read_bytes(path, app.config.limits),
                     _origin(provenance, basis, source, taken, path.name),
                 ).id
-                for path in photo
+                for path in _photos(photo)
             ]
             run = searches.search_images(
                 caller, case, images, every_face=every_face, collections=places, threshold=threshold, limit=limit
@@ -298,6 +301,21 @@ def search(
         else:
             run = searches.search_references(caller, case, collections=places, threshold=threshold, limit=limit)
         _print_run(app, caller, run, as_json=as_json)
+
+
+def _photos(named: list[Path]) -> list[Path]:
+    """Return the photos that are named, and those of folders that are, sorted.
+
+    Raises:
+        NotFound: if a folder has none.
+    """
+    found: list[Path] = []
+    for path in named:
+        inside = sorted(p for p in path.rglob("*") if p.suffix.lower() in _SUFFIXES) if path.is_dir() else [path]
+        if not inside:
+            raise NotFound(f"There is no JPEG or PNG in {path}.")
+        found += inside
+    return found
 
 
 @program.command("candidates")

@@ -50,7 +50,9 @@ def subject_report(
     columns = {"index": "Entry", "at": "At", "action": "Action", "decision": "Decision", "class": "Class"}
     columns |= {"organisation": "Organisation", "purpose": "Purpose", "principal": "Person"}
     print_rows(_rows(told, "uses"), columns, as_json=False)
-    console.print("No photo is held. Each use is an entry of the ledger: custodes ledger show ENTRY.", style="dim")
+    for sentence in found.photos_told:
+        console.print(sentence, highlight=False, soft_wrap=True)
+    console.print("Each use is an entry of the ledger: custodes ledger show ENTRY.", style="dim")
 
 
 def _rows(told: dict[str, object], name: str) -> list[dict[str, object]]:
@@ -75,9 +77,13 @@ def _told(found: Report) -> dict[str, object]:
                 "enrolled_at": when(time_of(h.enrolled_at)) if h.enrolled_at is not None else None,
                 "provenance": h.provenance,
                 "consent": h.consent,
-                "held": "an encrypted template, the box in the photo, the label; no photo",
+                "held": "an encrypted template, the box in the photo, the label",
             }
             for r, h in found.references
+        ],
+        "photos": [
+            {"case": p.case, "count": p.count, "until": when(p.until), "keep_days": p.keep_days, "told": p.words}
+            for p in found.photos
         ],
         "consents": [
             {
@@ -119,7 +125,10 @@ def erase_subject(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Erase a person from a collection, from the files too, and give a receipt that can be checked."""
+    """Erase a person from a collection, from the files too, and give a receipt that can be checked.
+
+    A case's photos that show nobody else who is enrolled go too; from the others the face's record goes.
+    """
     if bool(faces) == (user is not None):
         raise Invalid("Name the person's faces (--face) or the user that has them (--user).")
     if out is not None and out.exists():

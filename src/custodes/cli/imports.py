@@ -15,6 +15,7 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from custodes.casework.hashes import HashKind
+from custodes.casework.imports import inert
 from custodes.casework.model import ImportState, ItemOutcome
 from custodes.cli.arguments import Json
 from custodes.cli.output import console, installation, print_done, print_rows, warn, when
@@ -44,8 +45,6 @@ Sensitive = Annotated[
 Where = Annotated[Path, typer.Argument(help="What is read.", show_default=False)]
 
 _COLUMNS = {"number": "Number", "outcome": "Outcome", "reason": "Reason", "name": "Name", "detail": "Detail"}
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
-"""A spreadsheet would take what begins so for a formula."""
 
 
 # --- importing ------------------------------------------------------------------------------------------------------
@@ -265,7 +264,7 @@ def _item(item: ImportItem) -> dict[str, object]:
 
 
 def _cell(value: object) -> object:
-    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
+    return inert(value) if isinstance(value, str) else value
 
 
 # --- lists of hashes ------------------------------------------------------------------------------------------------

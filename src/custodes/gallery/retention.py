@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import sqlalchemy as sa
@@ -94,6 +94,26 @@ class Retention:
         query = sa.select(references.c.reference_id).where(references.c.collection_id == row.id, which)
         ids = c.execute(query.order_by(references.c.id).limit(_BATCH)).scalars()
         return Due(row.name, row.uid, row.owner, tuple(str(uuid.UUID(bytes=i)) for i in ids))
+
+    def every(self, name: str) -> Iterator[tuple[str, ...]]:
+        """Read the ids of all references of a collection, a batch at a time.
+
+        Raises:
+            NotFound: if there is no such collection.
+        """
+        last = 0
+        with self._db.read() as c:
+            row = find_collection(c, name).row
+        while True:
+            query = sa.select(references.c.id, references.c.reference_id).where(
+                references.c.collection_id == row, references.c.id > last
+            )
+            with self._db.read() as c:
+                some = c.execute(query.order_by(references.c.id).limit(_BATCH)).all()
+            if not some:
+                return
+            last = some[-1].id
+            yield tuple(str(uuid.UUID(bytes=r.reference_id)) for r in some)
 
     def erase(self, name: str, reference_ids: Sequence[str]) -> Gone:
         """Erase references, whether they belong to a subject or not, and subjects that have none left.

@@ -22,7 +22,7 @@ from custodes.governance.request import Purpose
 from custodes.governance.rows import dump, load, time_of
 from custodes.governance.schema import invitations, logins, sessions
 
-__all__ = ["Invitation", "Login", "Logins", "Stay", "key_of"]
+__all__ = ["Invitation", "Login", "Logins", "Stay", "key_of", "wait_until"]
 
 _FREE = 5  # failures before one has to wait
 _FIRST_WAIT = timedelta(seconds=30)  # and then twice as long after each
@@ -82,6 +82,13 @@ class Stay:
 def key_of(token: str) -> str:
     """Return by what a token is known: its SHA-256 in hexadecimal."""
     return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def wait_until(failures: int, now: datetime) -> datetime | None:
+    """Return until when no further try counts after so many failures, the last of them now; None while one may try."""
+    if failures < _FREE:
+        return None
+    return now + min(_LONGEST_WAIT, _FIRST_WAIT * 2 ** min(failures - _FREE, 10))
 
 
 def _hash(token: str) -> bytes:
@@ -160,9 +167,9 @@ class Logins:
     def failed(self, c: sa.Connection, login: Login, now: datetime) -> None:
         """Count a failure; from the fifth on the next try has to wait, longer each time."""
         count = login.failures + 1
-        wait = min(_LONGEST_WAIT, _FIRST_WAIT * 2 ** min(count - _FREE, 10)) if count >= _FREE else None
-        until = None if wait is None else (now + wait).timestamp()
-        self._update(c, login.principal, {"failures": count, "locked_until": until})
+        until = wait_until(count, now)
+        told = {"failures": count, "locked_until": None if until is None else until.timestamp()}
+        self._update(c, login.principal, told)
 
     def succeeded(self, c: sa.Connection, principal: str) -> None:
         """Forget failures."""

@@ -302,6 +302,7 @@ class AlarmKind(StrEnum):
     TRACKING = "tracking"
     OVERDUE = "exigency-overdue"
     CASE = "police-case"
+    LOGIN = "login-replaced"
 
 
 @dataclass(frozen=True, slots=True)

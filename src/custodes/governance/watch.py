@@ -21,12 +21,13 @@ from custodes.errors import Conflict, NotFound
 from custodes.governance.model import Alarm, AlarmKind, Exigency, new_id
 from custodes.governance.request import Tracking, Uses
 from custodes.governance.rows import time_of
-from custodes.governance.schema import alarms, kept_results, sightings
+from custodes.governance.schema import alarms, kept_results, logins, sightings
 
 __all__ = ["Watch"]
 
 _DAY = 86_400
 _KEPT = 30 * _DAY  # seconds for which sightings are kept
+_HELD = _DAY  # so long nobody judges for whom others have made a link or key, where nobody oversees
 _IN = 10_000
 _ORGANISATION, _PRINCIPAL = "organisation", "principal"
 _COUNTS = sa.text("SELECT scope, count AS made FROM uses_by_day WHERE day = :day AND id IN (:principal, :organisation)")
@@ -147,6 +148,19 @@ class Watch:
             alarms.c.kind == str(kind), alarms.c.principal == principal, alarms.c.raised_at >= since.timestamp()
         )
         return bool(c.execute(query.limit(1)).all())
+
+    def is_held(self, c: sa.Connection, principal: str, now: datetime, *, overseen: bool) -> bool:
+        """Tell whether somebody judges nothing now, since others have made a link or a key for them.
+
+        Whoever made it could be at it in their place: it takes an overseer who has answered all alarms of it, or a day
+        in which the person would have noticed if nobody oversees.
+        """
+        mine = (alarms.c.kind == str(AlarmKind.LOGIN)) & (alarms.c.detail == principal) & alarms.c.answered_at.is_(None)
+        newest = c.scalar(sa.select(sa.func.max(alarms.c.raised_at)).where(mine))
+        if newest is None or overseen:
+            return newest is not None
+        made = c.scalar(sa.select(logins.c.created_at).where(logins.c.principal == principal))
+        return now.timestamp() < max(newest, made or 0.0) + _HELD
 
     def alarms(self, c: sa.Connection) -> tuple[Alarm, ...]:
         """Read all alarms, the newest first."""

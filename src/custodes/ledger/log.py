@@ -239,6 +239,18 @@ class Log(LogReader):
             c.execute(sa.delete(mentions).where(mentions.c.owner.in_(some)))
         return gone
 
+    def forget_in(self, c: sa.Connection, owner: bytes, indexes: Iterable[int]) -> int:
+        """Destroy what commitments about one owner in some entries stand for; the owner's others stay.
+
+        Returns:
+            How many openings there were.
+        """
+        every, gone = list(indexes), 0
+        for i in range(0, len(every), _IN):
+            mine = (openings.c.owner == owner) & openings.c.entry.in_(every[i : i + _IN])
+            gone += c.execute(sa.delete(openings).where(mine)).rowcount
+        return gone
+
     def accept_cosignature(self, note: str) -> tuple[str, ...]:
         """Keep the lines of registered witnesses under one of the log's own checkpoints; return their names.
 

@@ -230,6 +230,7 @@ class BundleOperations:
             leads=searches.leads(c, file.id),
             standing=searches.standing(c, case=file.id),
             items={i.entry: i for many in reviews.values() for i, _ in many if i.entry is not None},
+            answered=desk.reviews.entries_of(c, file.id),
             images=self._images(c, file),
             imports=imports,
             left_out={i.id: self._left_out(c, i.id) for i in imports},

@@ -21,6 +21,7 @@ import orjson
 from markupsafe import Markup, escape
 
 from custodes.casework import Import, ImportItem, Lead, Run, Standing
+from custodes.casework.imports import inert
 from custodes.operations.caserecord import CaseRecord
 from custodes.operations.caserows import authority_row, candidate_row, image_row, instant, organisation_row
 from custodes.operations.leadform import FOLLOWS, LIMITS, STATEMENT, figures_row
@@ -38,7 +39,6 @@ SEALED = "bundle"
 _SHOWN = 2000
 """So many rows of a table are on the page; the CSV has all."""
 _LONGEST = 600
-_FORMULAS = ("=", "+", "-", "@", "\t", "\r", "\n")
 _HIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 _MARK = "\ufffd"
 
@@ -226,7 +226,7 @@ def _cell(value: object) -> str:
     if value is None:
         return ""
     if isinstance(value, str):
-        return f"'{value}" if value.startswith(_FORMULAS) else value
+        return inert(value)
     return str(value) if isinstance(value, bool | int | float) else orjson.dumps(value).decode()
 
 

@@ -141,8 +141,6 @@ class CandidateOperations:
         with desk.db.read() as c:
             known = desk.searches.candidate(c, candidate)
             file = desk.file(c, caller, known.case)
-        if known.image is not None:
-            raise Conflict("The candidate has a photo already.")
         reference = self._reference(known)
         own = self._cases.collection_of(caller, known.case)
         calling = desk.calling(caller, file, origin.provenance)
@@ -155,6 +153,7 @@ class CandidateOperations:
             seen = desk.look(self._engines.default, data)
             face = _same_face(seen, reference.box)
             with using.committing() as c:
+                self._reference(desk.searches.candidate(c, candidate))  # which may be gone or have a photo by now
                 now = self._guard.now(c)
                 made = desk.keep(c, file, seen, ImageRole.ATTACHED, origin, by=caller.principal, now=now)
                 desk.searches.attach(c, candidate, made.id, face)
@@ -163,6 +162,14 @@ class CandidateOperations:
             return made
 
     def _reference(self, candidate: FoundCandidate) -> Reference:
+        """Return the reference of a candidate that has no photo.
+
+        Raises:
+            Conflict: if it has one.
+            NotFound: if the reference is gone.
+        """
+        if candidate.image is not None:
+            raise Conflict("The candidate has a photo already.")
         name = self._desk.collection(candidate.collection).name
         page, _ = self._references.list(name, after=0, limit=1, reference_ids=[candidate.reference_id])
         if not page:

@@ -43,6 +43,7 @@ class Kept:
     Attributes:
         runs, records, candidates, leads, standing: of searches.
         items: answers to real candidates, by the entry of each.
+        answered: the entries of all answers, those to controls too.
         images, imports: what was brought in.
         left_out: what imports have not brought in, by import.
     """
@@ -53,6 +54,7 @@ class Kept:
     leads: tuple[Lead, ...]
     standing: tuple[Standing, ...]
     items: Mapping[int, ReviewItem]
+    answered: frozenset[int]
     images: tuple[CaseImage, ...]
     imports: tuple[Import, ...]
     left_out: Mapping[str, tuple[ImportItem, ...]]
@@ -148,6 +150,10 @@ def _reviews(entries: Entries, kept: Kept) -> Iterator[str]:
             yield f"The review {item.id} is recorded with entry {index}, which is no review of this case."
         elif entry.get("sitting") != item.sitting or at(entry, "request", "facts", "review", "round") != item.round:
             yield f"The review {item.id} isn't what entry {index} says: its sitting or round."
+    for index, entry in entries.items():
+        is_done = at(entry, "request", "action") == Action.REVIEW and entry.get("outcome") == "done"
+        if is_done and index not in kept.answered:
+            yield f"Entry {index} is a review of this case without a record: erased with its candidate, or lost."
     for lead in kept.leads:
         if lead.entry not in kept.items and any(k.id == lead.candidate for k in kept.candidates):
             yield f"The lead {lead.id} rests on entry {lead.entry}, which is no review that is recorded."

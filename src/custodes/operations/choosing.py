@@ -8,13 +8,13 @@ in a blind sitting like anything else. One lock an organisation keeps two review
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 import sqlalchemy as sa
 
-from custodes.casework import CaseStatus, FoundCandidate, Pending, ReviewItem, Sitting
+from custodes.casework import CaseFile, CaseImage, CaseStatus, FoundCandidate, Pending, ReviewItem, Sitting
 from custodes.casework.sealing import new_id
 from custodes.db import hold
 from custodes.errors import NotFound
@@ -23,7 +23,17 @@ from custodes.operations.comparing import face_of
 from custodes.operations.controls import Control
 from custodes.operations.desk import Desk
 
-__all__ = ["Offer", "balanced", "controls_wanted", "hold_reviews", "judgeable", "offers", "seated"]
+__all__ = [
+    "Offer",
+    "balanced",
+    "controls_wanted",
+    "has_faces",
+    "hold_reviews",
+    "is_sensitive",
+    "judgeable",
+    "offers",
+    "seated",
+]
 
 _PER_CONTROL = 3
 """So many candidates stand beside one control at most."""
@@ -107,6 +117,13 @@ def has_faces(c: sa.Connection, desk: Desk, faces: Sequence[tuple[str, int]]) ->
         return all(image in images and face_of(images[image], number) for image, number in faces)
     except NotFound:
         return False
+
+
+def is_sensitive(c: sa.Connection, desk: Desk, file: CaseFile, sitting: Sitting, images: Iterable[CaseImage]) -> bool:
+    """Tell whether a comparison is blurred until its reviewer asks for it; in a blind sitting all are, or none."""
+    if sitting.blind:
+        return file.sensitive or desk.reviews.shows_sensitive(c, sitting.id)
+    return any(i.sensitive for i in images)
 
 
 def controls_wanted(candidates: int) -> int:

@@ -4,6 +4,7 @@
 A collection belongs to the organisation that makes it, and to the purpose of the key that it is made with. Where its
 images come from, whether it is watched for in public and how long its references are kept are tags that Custodes
 reads: ``custodes:public-space`` and ``custodes:retention-days``; they hold from the start and can't be taken away.
+A case's own collection is there for those who work on the case alone, and goes with it (see ``admission``).
 """
 
 from __future__ import annotations
@@ -12,10 +13,12 @@ import uuid
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from custodes.errors import Invalid
+from custodes.errors import Code, Conflict, Invalid
 from custodes.gallery import Collection, Collections, IndexCache
 from custodes.governance import Action, Caller, Grounds, Held, Watch
+from custodes.operations.admission import Admission
 from custodes.operations.engines import Engines
+from custodes.operations.erasure import Eraser
 from custodes.operations.guard import Guard, held
 
 __all__ = ["CollectionOperations", "Enrolled"]
@@ -37,7 +40,15 @@ class Enrolled:
 
 
 class CollectionOperations:
-    """Creating, describing, listing, tagging and deleting collections."""
+    """Creating, describing, listing, tagging and deleting collections.
+
+    Args:
+        guard: authorises and records.
+        collections, cache, engines: the gallery's, its indexes, and the models that collections are pinned to.
+        watch, grounds: kept results and labels of consents, which go with a collection.
+        eraser: lets go of what else tells of its references.
+        admission: finds collections as callers may know of them.
+    """
 
     def __init__(
         self,
@@ -47,6 +58,8 @@ class CollectionOperations:
         engines: Engines,
         watch: Watch,
         grounds: Grounds,
+        eraser: Eraser,
+        admission: Admission,
     ) -> None:
         self._guard = guard
         self._collections = collections
@@ -54,13 +67,15 @@ class CollectionOperations:
         self._engines = engines
         self._watch = watch
         self._grounds = grounds
+        self._eraser = eraser
+        self._admission = admission
 
     def create(self, caller: Caller, name: str, tags: Mapping[str, str]) -> Collection:
         """Create a collection that is pinned to the current model pack.
 
         Raises:
             Denied: if a rule forbids it.
-            Conflict: if it exists, or has too many tags.
+            Conflict: if it exists, has too many tags, or is called like a case that the caller doesn't work on.
             Invalid: if a tag of Custodes' own has another value than it may.
         """
         _refuse_strays(tags)
@@ -71,6 +86,8 @@ class CollectionOperations:
         new = Held(uid, owner, str(caller.purpose), public, days)
         with self._guard.using(caller, Action.CREATE_COLLECTION, new) as using:
             pack = self._engines.default.pack
+            if self._admission.is_closed(caller, name):  # cases have random names: nobody means one by chance
+                raise Conflict(f"There is a collection {name} already.", code=Code.COLLECTION_EXISTS)
             with using.committing():
                 made = self._collections.create(
                     name,
@@ -94,31 +111,40 @@ class CollectionOperations:
             NotFound: if there is none of that name.
             Denied: if a rule forbids it.
         """
-        found = self._collections.get(name)
+        found = self._admission.get(caller, name)
         with self._guard.using(caller, Action.DESCRIBE_COLLECTION, found):
             return found
 
     def list(self, caller: Caller, *, after: int, limit: int) -> tuple[tuple[Collection, ...], int | None]:
         """Read a page of the caller's organisation's collections, and the position to go on from (None at the end).
 
+        Own ones of cases that the caller doesn't work on are left out.
+
         Raises:
             Denied: if a rule forbids it.
         """
         with self._guard.using(caller, Action.LIST_COLLECTIONS) as using:
-            page, position = self._collections.list(after=after, limit=limit, owner=using.permit.organisation)
+            page, position = self._admission.list(caller, after=after, limit=limit, owner=using.permit.organisation)
             using.part.note(listed=len(page))
             return page, position
 
     def delete(self, caller: Caller, name: str) -> None:
-        """Delete a collection with everything in it.
+        """Delete a collection with everything in it, and all that tells of its references.
 
         Raises:
             NotFound: if there is none of that name.
             Denied: if a rule forbids it.
+            Conflict: if it is a case's own.
         """
-        found = self._collections.get(name)
+        found = self._admission.get(caller, name)
         with self._guard.using(caller, Action.DELETE_COLLECTION, found) as using:
+            if self._admission.is_own(found):
+                raise Conflict(
+                    "This is the own collection of a case, and goes with it.",
+                    remedy="Close the case; when its time is over, all of it is erased.",
+                )
             with using.committing() as c:
+                self._eraser.drop(c, found)
                 gone = self._collections.delete(name)
                 self._watch.drop_kept(c, gone.uid)
                 self._grounds.drop_labels(c, gone.uid)
@@ -133,7 +159,7 @@ class CollectionOperations:
             Denied: if a rule forbids it.
             Invalid: if it is less than a day or more than 36,500.
         """
-        found = self._collections.get(name)
+        found = self._admission.get(caller, name)
         wanted = None if days is None else _days(str(days))
         asked = replace(held(found), retention_days=wanted)
         with self._guard.using(caller, Action.TAG_COLLECTION, asked) as using, using.committing():
@@ -147,7 +173,7 @@ class CollectionOperations:
             NotFound: if there is none of that name.
             Denied: if a rule forbids it.
         """
-        with self._guard.using(caller, Action.DESCRIBE_COLLECTION, self._collections.get(name)):
+        with self._guard.using(caller, Action.DESCRIBE_COLLECTION, self._admission.get(caller, name)):
             return self._collections.tags(name)
 
     def tag(self, caller: Caller, name: str, tags: Mapping[str, str]) -> None:
@@ -160,7 +186,8 @@ class CollectionOperations:
             Invalid: if a tag is Custodes' own.
         """
         _refuse_ours(tags)
-        with self._guard.using(caller, Action.TAG_COLLECTION, self._collections.get(name)) as using, using.committing():
+        found = self._admission.get(caller, name)
+        with self._guard.using(caller, Action.TAG_COLLECTION, found) as using, using.committing():
             self._collections.tag(name, tags)
 
     def untag(self, caller: Caller, name: str, keys: Iterable[str]) -> None:
@@ -173,7 +200,8 @@ class CollectionOperations:
         """
         gone = list(keys)
         _refuse_ours(gone)
-        with self._guard.using(caller, Action.TAG_COLLECTION, self._collections.get(name)) as using, using.committing():
+        found = self._admission.get(caller, name)
+        with self._guard.using(caller, Action.TAG_COLLECTION, found) as using, using.committing():
             self._collections.untag(name, gone)
 
     # --- the installation's own, nobody's use ---

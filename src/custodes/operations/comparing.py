@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from custodes.casework import Answer, CaseImage, FaceRecord, FoundCandidate, ReviewerFigures, ReviewItem, Side, Sitting
-from custodes.casework.model import supports
+from custodes.casework.judging import supports
 from custodes.domain import Box
 from custodes.errors import NotFound
 from custodes.operations.ranking import age_gap
@@ -187,7 +187,13 @@ def sitting_view(sitting: Sitting) -> SittingView:
 
 
 def item_view(
-    item: ReviewItem, sitting: Sitting, probe: CaseImage, other: CaseImage, candidate: FoundCandidate | None
+    item: ReviewItem,
+    sitting: Sitting,
+    probe: CaseImage,
+    other: CaseImage,
+    candidate: FoundCandidate | None,
+    *,
+    sensitive: bool,
 ) -> ItemView:
     """Return what a reviewer sees of a comparison.
 
@@ -196,6 +202,7 @@ def item_view(
         sitting: whose it is.
         probe, other: the two photos.
         candidate: what is judged, if that may be told.
+        sensitive: whether the photos are blurred until asked for.
 
     Raises:
         NotFound: if a face isn't there any more.
@@ -212,7 +219,7 @@ def item_view(
         probe=left,
         other=right,
         age_gap=age_gap(left.taken_at, right.taken_at),
-        sensitive=probe.sensitive or other.sensitive,
+        sensitive=sensitive,
         similarity=None if blind or candidate is None else candidate.similarity,
         rank=None if blind or candidate is None else candidate.rank,
         answer=item.answer,

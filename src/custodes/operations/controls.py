@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Known non-mates that are mixed into blind reviews, so that nobody agrees out of habit; and where they come from.
 
-A control is two faces that are known to be two people's: two in one photo, or one of a case's and one of a photo that
-administrators keep for this alone. The harder it is to tell the two apart, the better the control: how alike they are
-is computed for each sitting and kept nowhere.
+A control is two faces that are known to be two people's: one of a case's and one of a photo that administrators keep
+for this alone; or, only where there are none of these, two in one photo, which its scene might tell. The harder to tell
+the two apart, the better the control: how alike they are is computed for each sitting and kept nowhere.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from custodes.operations.engines import Engines
 from custodes.operations.guard import Guard
 from custodes.operations.images import Images, ImageSource
 from custodes.operations.owners import owner_of_image
+from custodes.operations.verdicts import end_sitting
 
 __all__ = ["Control", "ControlOperations"]
 
@@ -145,7 +146,7 @@ class ControlOperations:
             going_on = desk.reviews.open_sittings(c, organisation=owner)
             affected = [s for s in going_on if any(i.image == image and i.answer is None for i in s.items)]
             for sitting in affected:
-                desk.end_sitting(c, sitting, acting.now)
+                end_sitting(c, self._guard, desk, sitting)
             desk.images.remove(c, image)
             self._log.forget(c, [owner_of_image(image)])
             acting.note(change="control-removed", target=image, in_organisation=owner, sittings_ended=len(affected))
@@ -191,7 +192,8 @@ class ControlOperations:
             if not usable:
                 break
             probe = _random.choice(usable)
-            face = _random.choice(pools[probe][:_FEW])
+            best = [f for f in pools[probe] if f.image != probe[0]] or pools[probe]  # the same scene shows itself
+            face = _random.choice(best[:_FEW])
             taken.add((face.image, face.face))
             chosen.append(Control(*probe, face.image, face.face))
         return tuple(chosen)

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from custodes.casework import Answer, CandidateState
-from custodes.casework.model import outcome
+from custodes.casework.judging import outcome
 from custodes.ledger import Disclosed
 from custodes.operations.caserows import Reviewed, Searched, found_in
 from custodes.operations.exhibits import at, digest_of, rows

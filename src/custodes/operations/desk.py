@@ -14,20 +14,16 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from custodes.casework import (
-    Answer,
     CaseFile,
     CaseFiles,
     CaseImage,
     CaseImages,
     FaceRecord,
     ImageRole,
-    ReviewerFigures,
     Reviews,
     Searches,
-    Sitting,
 )
 from custodes.casework.hashes import perceptual_hash
-from custodes.casework.model import agrees, supports
 from custodes.casework.sealing import new_id
 from custodes.db import Database
 from custodes.domain import Face, QualityFilter
@@ -46,8 +42,6 @@ _SMALL = 320
 _HASHED = 512
 """Pixels along the longer side from which the perceptual hash is computed."""
 _PROBE_QUALITY = QualityFilter.MEDIUM
-_LONGEST = 3600.0
-"""So many seconds a comparison counts at most: whoever took longer did something else meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +76,7 @@ class Desk:
         registry: who is who.
         files, case_images, searches, reviews: casework's stores.
         images, collections: the photos that come in, and the gallery's collections.
+        max_faces: how many faces of a photo are looked at.
     """
 
     def __init__(
@@ -189,37 +184,14 @@ class Desk:
         return self._collections.find(uid)
 
     def own_collection(self, c: sa.Connection, file: CaseFile) -> Collection | None:
-        """Return the collection that a case's imports are enrolled in, or None before the first."""
-        own = [u.collection for u in self.files.uses(c, file.id) if u.own]
-        return self._collections.find(own[0]) if own else None
-
-    # --- sittings ---
-
-    def end_sitting(self, c: sa.Connection, sitting: Sitting, now: datetime) -> ReviewerFigures:
-        """End a sitting, and count what its reviewer did in it: not before, for a count would tell of single answers.
-
-        Returns:
-            What was counted; candidates are counted as decided here if they are by now, and later otherwise.
-        """
-        answered = [i for i in sitting.items if i.answer is not None]
-        known = {p.candidate: p for p in self.reviews.pending(c, [i.candidate for i in answered if i.candidate])}
-        judged = [(i.answer, known[i.candidate]) for i in answered if i.answer and i.candidate in known]
-        decided = [(answer, p.state) for answer, p in judged if p.is_decided]
-        controls = [i.answer for i in answered if i.is_control and i.answer]
-        done = ReviewerFigures(
-            sitting.principal,
-            reviews=len(answered),
-            seconds=sum(min(i.seconds or 0.0, _LONGEST) for i in answered),
-            controls=len(controls),
-            control_errors=sum(map(supports, controls)),
-            inconclusive=sum(i.answer == Answer.INCONCLUSIVE for i in answered),
-            decided=len(decided),
-            agreed=sum(agrees(answer, state) for answer, state in decided),
-        )
-        self.reviews.end(c, sitting.id, now)
-        if answered:
-            self.reviews.count(c, sitting.principal, self.files.get(c, sitting.case).organisation, now, done)
-        return done
+        """Return the collection that a case's imports are enrolled in, or None before the first, or if it is gone."""
+        for use in self.files.uses(c, file.id):
+            if use.own:
+                try:
+                    return self._collections.find(use.collection)
+                except NotFound:
+                    continue
+        return None
 
     # --- photos ---
 

@@ -2,29 +2,32 @@
 """Erasing: what is due, what is asked for; and the openings in the ledger that go with it.
 
 An entry stays for ever; what it commits to is opened by salts, and these are destroyed with the reference that they
-are about. A person gets a receipt: the entry of the erasure, opened, with a proof that it is in the ledger.
+are about. What cases keep of a face goes with its reference: candidates, reviews, and the photo that shows nobody else
+who is enrolled. A person gets a receipt: the entry of the erasure, opened, with a proof that it is in the ledger.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 
-from custodes.casework import Searches
+from custodes.casework import CaseFiles, CaseImages, Searches
 from custodes.db import Database
 from custodes.domain import Reference
 from custodes.errors import Code, NotFound
 from custodes.gallery import Collection, Collections, Deletion, Due, Gone, Held, References, Retention
 from custodes.governance import Action, Caller, Consent, Grounds, Watch
 from custodes.ledger import Log, parse
+from custodes.operations.admission import Admission
 from custodes.operations.entries import erased_parts
 from custodes.operations.guard import Guard
-from custodes.operations.owners import owner_of
+from custodes.operations.owners import owner_of, owner_of_case, owner_of_image
 
-__all__ = ["Erased", "Eraser", "ErasureOperations", "Mention", "Report", "Shelf"]
+__all__ = ["Erased", "Eraser", "ErasureOperations", "KeptPhotos", "Mention", "Report", "Shelf"]
 
 _MOST = 10_000  # references of one person
 
@@ -63,8 +66,25 @@ class Shelf:
 
 
 @dataclass(frozen=True, slots=True)
+class KeptPhotos:
+    """How many photos that show a person a case keeps; until when, if it is closed, and so long after its closing."""
+
+    case: str
+    count: int
+    until: datetime | None
+    keep_days: int
+
+    @property
+    def words(self) -> str:
+        """Say it in a sentence."""
+        after = f"until {self.keep_days} days after it is closed"
+        end = after if self.until is None else f"until {self.until:%Y-%m-%d}"
+        return f"The case {self.case} keeps {self.count} photo{'s' * (self.count != 1)} of this person, {end}."
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
-    """What is held of a person in a collection, on which ground, until when, and every use of it."""
+    """What is held of a person in a collection, on which ground, until when, every use of it, and photos in cases."""
 
     collection: str
     owner: str
@@ -73,46 +93,80 @@ class Report:
     references: tuple[tuple[Reference, Held], ...]
     consents: tuple[Consent, ...]
     uses: tuple[Mention, ...]
+    photos: tuple[KeptPhotos, ...] = ()
+
+    @property
+    def photos_told(self) -> tuple[str, ...]:
+        """Say which photos are held, a sentence each."""
+        return tuple(p.words for p in self.photos) or ("No photo is held.",)
 
 
 class Eraser:
-    """Lets the ledger forget what its commitments stand for.
+    """Lets the ledger forget what its commitments stand for, and cases what they keep of faces.
 
     Args:
         retention: deletes.
         log: the ledger.
         watch: kept results and sightings.
         grounds: consents.
-        searches: candidates of cases.
+        searches, images: candidates and photos of cases.
     """
 
-    def __init__(self, retention: Retention, log: Log, watch: Watch, grounds: Grounds, searches: Searches) -> None:
+    def __init__(
+        self, retention: Retention, log: Log, watch: Watch, grounds: Grounds, searches: Searches, images: CaseImages
+    ) -> None:
         self._retention = retention
         self._log = log
         self._watch = watch
         self._grounds = grounds
         self._searches = searches
+        self._images = images
 
     def delete(self, c: sa.Connection, collection: Collection, reference_ids: Sequence[str]) -> Deletion:
-        """Delete references that belong to no subject, in a transaction, with all that tells of them."""
+        """Delete references that belong to no subject, in a transaction, with all that tells of them.
+
+        Raises:
+            NotFound: if the collection is gone.
+        """
         done, gone = self._retention.delete(collection.name, reference_ids)
         self._forget(c, gone, collection)
         return done
 
     def erase(self, c: sa.Connection, collection: Collection, reference_ids: Sequence[str]) -> tuple[str, ...]:
-        """Erase references, in a transaction, from their subjects too, with all that tells of them; return which."""
+        """Erase references, in a transaction, from their subjects too, with all that tells of them; return which.
+
+        Raises:
+            NotFound: if the collection is gone.
+        """
         gone = self._retention.erase(collection.name, reference_ids)
         self._forget(c, gone, collection)
         return gone.reference_ids
 
+    def drop(self, c: sa.Connection, collection: Collection) -> None:
+        """Destroy what else tells of the references of a collection that is deleted as a whole, a batch at a time.
+
+        Raises:
+            NotFound: if the collection is gone.
+        """
+        for ids in self._retention.every(collection.name):
+            self._forget_references(c, ids)
+            self._watch.lose_sight(c, collection.owner, [f"reference:{i}" for i in ids])
+
+    def _forget_references(self, c: sa.Connection, reference_ids: Sequence[str]) -> None:
+        """Destroy what the ledger's openings and cases tell of references: candidates, answers, faces, photos."""
+        known = self._searches.forget(c, reference_ids)
+        for case, entries in known.answers.items():
+            self._log.forget_in(c, owner_of_case(case), entries)
+        photos = self._images.forget(c, reference_ids, known.faces)
+        self._log.forget(c, [*map(owner_of, reference_ids), *map(owner_of_image, photos)])
+
     def _forget(self, c: sa.Connection, gone: Gone, collection: Collection) -> None:
         """Destroy what else tells of what is gone.
 
-        Openings in the ledger, kept results that tell of any of it, candidates of cases, sightings, and labels of
-        consents on which nothing rests any more.
+        Openings in the ledger, what cases keep, kept results that tell of any of it, sightings, and labels of consents
+        on which nothing rests any more.
         """
-        self._searches.forget(c, gone.reference_ids)
-        self._log.forget(c, [owner_of(i) for i in gone.reference_ids])
+        self._forget_references(c, gone.reference_ids)
         about = [*gone.reference_ids, *gone.subject_ids]
         if about:
             self._watch.drop_kept(c, collection.uid, about)
@@ -128,8 +182,10 @@ class ErasureOperations:
     Args:
         guard, database: decide and record.
         log: the ledger.
+        admission: finds collections as callers may know of them.
         collections, references, retention: the gallery.
         grounds: consents.
+        files, images: the cases that keep photos.
         eraser: lets the ledger's openings go.
     """
 
@@ -138,19 +194,25 @@ class ErasureOperations:
         guard: Guard,
         database: Database,
         log: Log,
+        admission: Admission,
         collections: Collections,
         references: References,
         retention: Retention,
         grounds: Grounds,
+        files: CaseFiles,
+        images: CaseImages,
         eraser: Eraser,
     ) -> None:
         self._guard = guard
         self._db = database
         self._log = log
+        self._admission = admission
         self._collections = collections
         self._references = references
         self._retention = retention
         self._grounds = grounds
+        self._files = files
+        self._images = images
         self._eraser = eraser
 
     def run_retention(self) -> int:
@@ -207,7 +269,7 @@ class ErasureOperations:
             NotFound: if there is no such collection or subject.
             Denied: if a rule forbids it.
         """
-        collection = self._collections.get(name)
+        collection = self._admission.get(caller, name)
         with self._guard.using(caller, Action.LIST_REFERENCES, collection) as using:
             page, position = self._references.list(
                 name, after=after, limit=limit, subject_id=user, reference_ids=reference_ids
@@ -218,7 +280,7 @@ class ErasureOperations:
             return Shelf(collection, known, position)
 
     def report(self, caller: Caller, name: str, reference_ids: Sequence[str] = (), user: str | None = None) -> Report:
-        """Tell what is held of a person, and every use of it.
+        """Tell what is held of a person, photos that cases keep too, and every use of it.
 
         Args:
             caller: who asks.
@@ -230,7 +292,7 @@ class ErasureOperations:
             NotFound: if there is no such collection, or nothing of the person in it.
             Denied: if a rule forbids it.
         """
-        collection = self._collections.get(name)
+        collection = self._admission.get(caller, name)
         with self._guard.using(caller, Action.EXPORT_REPORT, collection) as using:
             ids = list(reference_ids) if user is None else None
             page, _ = self._references.list(name, after=0, limit=_MOST, subject_id=user, reference_ids=ids)
@@ -239,6 +301,7 @@ class ErasureOperations:
             held = {h.reference_id: h for h in self._retention.held(name, [r.reference_id for r in page])}
             with self._db.read() as c:
                 consents = {h.consent: self._grounds.find_consent(c, h.consent) for h in held.values() if h.consent}
+                photos = self._photos(c, [r.reference_id for r in page])
             indexes = sorted({i for r in page for i in self._log.mentions(owner_of(r.reference_id))})
             uses = tuple(_mention(i, parse(self._log.entry(i))) for i in indexes)
             using.part.note(reported=len(page))
@@ -251,10 +314,18 @@ class ErasureOperations:
                 references=tuple((r, held[r.reference_id]) for r in page),
                 consents=tuple(consents.values()),
                 uses=uses,
+                photos=photos,
             )
+
+    def _photos(self, c: sa.Connection, reference_ids: Sequence[str]) -> tuple[KeptPhotos, ...]:
+        found = self._images.showing(c, reference_ids)
+        files = [(self._files.get(c, case), images) for case, images in sorted(found.items())]
+        return tuple(KeptPhotos(f.id, len(images), f.erase_at, f.keep_days) for f, images in files)
 
     def erase(self, caller: Caller, name: str, reference_ids: Sequence[str] = (), user: str | None = None) -> Erased:
         """Erase a person from a collection: references, whether a subject has them or not, the subject, openings.
+
+        A case's photos go with them, but those that show somebody else who is enrolled, and those it searches with.
 
         Args:
             caller: who asks.
@@ -269,7 +340,7 @@ class ErasureOperations:
             NotFound: if there is no such collection, or nothing of the person in it.
             Denied: if a rule forbids it.
         """
-        collection = self._collections.get(name)
+        collection = self._admission.get(caller, name)
         with self._guard.using(caller, Action.DELETE_REFERENCES, collection) as using, using.committing() as c:
             ids = list(reference_ids) if user is None else None
             page, _ = self._references.list(name, after=0, limit=_MOST, subject_id=user, reference_ids=ids)

@@ -21,8 +21,9 @@ from custodes.domain import (
     Reference,
 )
 from custodes.errors import Invalid
-from custodes.gallery import Collection, Collections, Deletion, NewReference, References
+from custodes.gallery import Collection, Deletion, NewReference, References
 from custodes.governance import Action, Caller
+from custodes.operations.admission import Admission
 from custodes.operations.engines import Engines
 from custodes.operations.entries import Part, erased_parts, tell_found
 from custodes.operations.erasure import Eraser
@@ -84,7 +85,8 @@ class FaceOperations:
 
     Args:
         guard: authorises and records.
-        engines, collections, references, images: what they work on.
+        admission: finds collections as callers may know of them.
+        engines, references, images: what they work on.
         eraser: lets the ledger's openings go with what they are about.
         limits: how many faces are looked at.
         switched_on: attributes that can be asked for here.
@@ -93,8 +95,8 @@ class FaceOperations:
     def __init__(
         self,
         guard: Guard,
+        admission: Admission,
         engines: Engines,
-        collections: Collections,
         references: References,
         images: Images,
         eraser: Eraser,
@@ -105,7 +107,7 @@ class FaceOperations:
         self._eraser = eraser
         self._switched_on = switched_on
         self._engines = engines
-        self._collections = collections
+        self._admission = admission
         self._references = references
         self._images = images
         self._limits = limits
@@ -185,7 +187,7 @@ class FaceOperations:
             Invalid: if the image can't be read.
             Conflict: if the collection is full.
         """
-        collection = self._collections.get(name)
+        collection = self._admission.get(caller, name)
         asked = self._asked(attributes)
         guarded = self._guard.using(caller, Action.ENROL, collection, attributes=asked, label=external_image_id)
         with guarded as using:
@@ -242,7 +244,7 @@ class FaceOperations:
             NotFound: if there is no such collection or user.
             Denied: if a rule forbids it.
         """
-        collection = self._collections.get(name)
+        collection = self._admission.get(caller, name)
         with self._guard.using(caller, Action.LIST_REFERENCES, collection) as using:
             page, position = self._references.list(name, after=after, limit=limit, subject_id=user, reference_ids=ids)
             using.part.note(listed=len(page))
@@ -255,7 +257,7 @@ class FaceOperations:
             NotFound: if there is no such collection.
             Denied: if a rule forbids it.
         """
-        collection = self._collections.get(name)
+        collection = self._admission.get(caller, name)
         with self._guard.using(caller, Action.DELETE_REFERENCES, collection) as using:
             with using.committing() as c:
                 done = self._eraser.delete(c, collection, ids)
@@ -271,7 +273,7 @@ class FaceOperations:
             NotFound: if there is no such collection, or no such reference in it.
             Denied: if a rule forbids it.
         """
-        collection = self._collections.get(name)
+        collection = self._admission.get(caller, name)
         word = f"reference:{reference_id}"
         guarded = self._guard.searching(caller, Action.SEARCH_REFERENCES, collection, threshold, lambda: (word,))
         with guarded as using:
@@ -283,6 +285,7 @@ class FaceOperations:
             )
             engine = self._engines.of(found.collection.pack)
             ranked = candidates(engine, found.pairs, using.threshold)
+            self._show(caller, collection, ranked)
             owner = owner_of(reference_id)
             using.part.commit("probe", reference_id.encode(), owner)
             using.part.mentions.append(owner)
@@ -316,7 +319,7 @@ class FaceOperations:
             Denied: if a rule forbids it.
             Invalid: if the image can't be read, or shows no such face that is good enough (code ``no-face``).
         """
-        collection, data = self._collections.get(name), ReadOnce(self._images, source)
+        collection, data = self._admission.get(caller, name), ReadOnce(self._images, source)
         guarded = self._guard.searching(caller, Action.SEARCH_REFERENCES, collection, threshold, lambda: (data.word,))
         with guarded as using:
             probes = self._probes(collection, data, quality)
@@ -327,6 +330,7 @@ class FaceOperations:
             least = least_cosine(engine.pack, using.threshold)
             found = self._references.search(name, template, limit=limit, threshold=least)
             ranked = candidates(engine, found, using.threshold)
+            self._show(caller, collection, ranked)
             self._tell_probe(using.part, probes, ranked, number)
             return ImageSearch(probes.size, probes.count, probes.good[number], probes.pack_version, ranked)
 
@@ -349,7 +353,7 @@ class FaceOperations:
             Denied: if a rule forbids it.
             Invalid: if the image can't be read, or shows no face that is good enough (code ``no-face``).
         """
-        collection, data = self._collections.get(name), ReadOnce(self._images, source)
+        collection, data = self._admission.get(caller, name), ReadOnce(self._images, source)
         guarded = self._guard.searching(caller, Action.SEARCH_REFERENCES, collection, threshold, lambda: (data.word,))
         with guarded as using:
             probes = self._probes(collection, data, quality)
@@ -366,10 +370,14 @@ class FaceOperations:
                 )
                 for face, found in zip(probes.good, lists, strict=True)
             )
+            self._show(caller, collection, [k for one in searches for k in one.candidates])
             using.parts = [Part() for _ in searches]
             for number, (part, one) in enumerate(zip(using.parts, searches, strict=True)):
                 self._tell_probe(part, probes, one.candidates, number)
             return searches
+
+    def _show(self, caller: Caller, collection: Collection, ranked: Sequence[Candidate]) -> None:
+        self._admission.show(caller, collection, [k.reference.reference_id for k in ranked])
 
     def _tell_probe(self, part: Part, probes: _Probes, ranked: Sequence[Candidate], number: int = 0) -> None:
         part.note(face=number)
@@ -399,7 +407,7 @@ class FaceOperations:
             NotFound: if there is no such collection.
             Invalid: if the image can't be read.
         """
-        if self._collections.get(name).owner != self._guard.organisation_of(caller):
+        if self._admission.get(caller, name).owner != self._guard.organisation_of(caller):
             return False
         image_id = self._images.identify(self._images.read(source))
         return self._references.has_image(name, image_id, external_image_id)

@@ -17,7 +17,7 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from custodes.db import Database, hold
-from custodes.errors import CustodesError
+from custodes.errors import CustodesError, Denied
 from custodes.gallery import Collection, Collections
 from custodes.governance import (
     EXIGENCY_LASTS,
@@ -254,6 +254,8 @@ class Guard:
             raise
         using = Using(self, caller, ask, permit)
         try:
+            if review is not None:
+                self._check_held(caller, permit)
             yield using
             if not using.done:
                 with using.committing():
@@ -264,6 +266,21 @@ class Guard:
         except Exception as error:  # whatever it is, a permit that came to nothing is on record
             self._fail(caller, ask, permit, error)
             raise
+
+    def _check_held(self, caller: Caller, permit: Permit) -> None:
+        """Refuse the judgement of somebody whose link or key others have made anew.
+
+        Raises:
+            Denied: if it is held back.
+        """
+        with self._db.read() as c:
+            overseen = bool(permit.state.overseers)
+            if self._watch.is_held(c, caller.principal, self._log.now(c), overseen=overseen):
+                raise Denied(
+                    "Somebody else has made a new link or key for you, so that you judge nothing for now.",
+                    remedy="An overseer asks you, and answers the alarm." if overseen else "It ends after a day.",
+                    code="base.review-login",
+                )
 
     def searching(
         self,

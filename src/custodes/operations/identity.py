@@ -16,6 +16,7 @@ from custodes.governance import (
     OPERATOR,
     AccessKey,
     Action,
+    AlarmKind,
     Caller,
     Keys,
     Logins,
@@ -99,7 +100,8 @@ class Identity:
     ) -> AccessKey:
         """Make an access key.
 
-        An overseer's keys, from the second on, are the overseer's own affair: nobody else gets to hold one.
+        An overseer's keys, from the second on, are the overseer's own affair: nobody else gets to hold one. One that
+        others make for a reviewer who has a key or a login is an alarm to oversight.
 
         Args:
             caller: who makes it.
@@ -133,6 +135,8 @@ class Identity:
                     remedy="Ask your administrator for it.",
                     code="base.own-keys",
                 )
+            if caller.principal != principal and Role.REVIEWER in holder.roles and self._has_one(acting, principal):
+                acting.alarm(AlarmKind.LOGIN, holder.organisation, principal)
             made = self._keys.create(
                 label,
                 principal=principal,

@@ -3,7 +3,7 @@
 
 Whoever works on an import holds it (see ``casework.imports``). It ends as done, or as stopped with a reason, or it
 waits again; if the process is killed, or something isn't there for a while, it stays held until its time is over, and
-somebody takes it up then.
+somebody takes it up then. What isn't there five times in a row ends it; whoever resumes it begins to count anew.
 """
 
 from __future__ import annotations
@@ -23,6 +23,9 @@ from custodes.operations.sources import SourceKind, Sources
 from custodes.operations.spool import Spool
 
 __all__ = ["ImportWork", "never", "silent"]
+
+_TRIES = 5
+"""So often a server tries an import whose source doesn't answer."""
 
 
 def silent(done: int, total: int) -> None:
@@ -51,6 +54,7 @@ class ImportWork:
         self._spool = spool
         self.holder = new_id("worker")
         self._mine: set[str] = set()
+        self._tries: dict[str, int] = {}
         self._lock = threading.Lock()
 
     def known(self, caller: Caller, import_id: str) -> tuple[Import, CaseFile]:
@@ -82,9 +86,17 @@ class ImportWork:
                 return None
         caller = Caller(known.made_by, Purpose(known.purpose), provenance=known.provenance)
         try:
-            return self.work(caller, import_id, silent, 1, halted)
+            found: Import | None = self.work(caller, import_id, silent, 1, halted)
         except (NotFound, Denied) as error:  # whoever began it doesn't work on the case any more
-            return self._left(import_id, error.message)
+            found = self._left(import_id, error.message)
+        except Unavailable as error:
+            tries = self._tries.get(import_id, 0) + 1
+            if tries < _TRIES:
+                self._tries[import_id] = tries
+                raise
+            found = self._left(import_id, error.message)
+        self._tries.pop(import_id, None)
+        return found
 
     def _left(self, import_id: str, why: str) -> Import | None:
         with self._guard.transaction() as c:

@@ -2,8 +2,10 @@
 """Invitations to the console: one-time links by which people set their own password, so that nobody else knows it.
 
 An invitation is a credential like a key, and the same rules hold: administrators invite the people of their own
-organisation, the operator those of all; who has a login invites themselves anew for the purposes they have; and an
-overseer who has a key or a login is invited by nobody else.
+organisation, the operator those of all; who has a key and no login invites themselves for the purposes they have; and
+an overseer who has a key or a login is invited by nobody else. An invitation replaces password and authenticator, so
+that nobody who has a login makes one for themselves: an open screen would be enough to take it over. One that others
+make for somebody who has a login is an alarm to oversight, and they judge nothing until it is answered.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from custodes.errors import Denied, Invalid, NotFound
 from custodes.governance import (
     OPERATOR,
     Action,
+    AlarmKind,
     Caller,
     Keys,
     Organisation,
@@ -122,13 +125,16 @@ class Invitations:
         with self._guard.acting(caller, managing(caller, principal), of=holder.organisation) as acting:
             c, state = acting.connection, acting.permit.state
             self._check_purposes(state, _holder(state, principal), wanted, acting.now)
-            own = caller.principal == principal
-            if Role.OVERSIGHT in state.principals[principal].roles and not own and self._has_credential(c, principal):
+            own, roles = _is_own(state, caller, principal), state.principals[principal].roles
+            has_login, has_one = self._logins.has(c, principal), self._has_credential(c, principal)
+            if Role.OVERSIGHT in roles and not own and has_one:
                 raise of_overseer()
             if own:
-                self._check_own(acting, principal, wanted)
+                self._check_own(acting, caller, principal, wanted)
+            elif has_login or (has_one and Role.REVIEWER in roles):
+                acting.alarm(AlarmKind.LOGIN, holder.organisation, principal)
             token = self._logins.invite(c, principal, wanted, acting.now, _HOLDS)
-            acting.note(change="invited", target=principal, purposes=[str(p) for p in wanted])
+            acting.note(change="invited", target=principal, purposes=[str(p) for p in wanted], replaces=has_login)
             return Invited(token, principal, wanted, acting.now + _HOLDS)
 
     @staticmethod
@@ -144,12 +150,20 @@ class Invitations:
     def _has_credential(self, c: sa.Connection, principal: str) -> bool:
         return self._logins.has(c, principal) or any(k.principal == principal for k in self._keys.list())
 
-    def _check_own(self, acting: Acting, principal: str, wanted: Iterable[Purpose]) -> None:
-        """Refuse somebody who would invite themselves for a purpose that nobody gave them.
+    def _check_own(self, acting: Acting, caller: Caller, principal: str, wanted: Iterable[Purpose]) -> None:
+        """Refuse somebody who would invite themselves though they have a login, or for a purpose nobody gave them.
 
         Raises:
             Denied: if they would.
         """
+        if self._logins.has(acting.connection, principal) and not _is_at_the_machine(caller):
+            raise Denied(
+                "You have a login, so that you can't invite yourself: that would replace your password and "
+                "authenticator.",
+                remedy="Change your password on the page Account. If your password or authenticator is lost, or for "
+                "other purposes, ask another administrator or the operator; an overseer asks two overseers.",
+                code="base.own-keys",
+            )
         if acting.permit.state.principals[principal].roles & {Role.ADMIN, Role.OPERATOR}:
             return
         held = {k.purpose for k in self._keys.list() if k.principal == principal and k.revoked_at is None}
@@ -207,8 +221,10 @@ class Invitations:
             now = self._guard.now(c)
             if not self._logins.use(c, token, now):
                 raise _over()
+            replaced = self._logins.has(c, guest.principal)
             self._logins.put(c, guest.principal, made, guest.purposes, now)
-            self._guard.append_system(c, "login-made", {"principal": guest.principal, "console": True})
+            told = {"principal": guest.principal, "console": True, "replaced": replaced}
+            self._guard.append_system(c, "login-made", told)
             return self._logins.begin(c, guest.principal, guest.purposes[0], now, LASTS)
 
     def accesses(self) -> tuple[Access, ...]:
@@ -227,6 +243,17 @@ class Invitations:
         """Tell whether the operator has been invited before."""
         with self._db.read() as c:
             return self._logins.was_invited(c, OPERATOR)
+
+
+def _is_own(state: State, caller: Caller, principal: str) -> bool:
+    """Tell whether somebody invites themselves, under whatever name."""
+    me = state.principals.get(caller.principal)
+    return me is not None and me.person == state.principals[principal].person
+
+
+def _is_at_the_machine(caller: Caller) -> bool:
+    """Tell whether it is the operator at the machine's command line: with neither a session nor a key."""
+    return caller.principal == OPERATOR and not caller.access_key_id and caller.key_expires is None
 
 
 def _holder(state: State, principal: str) -> Principal:

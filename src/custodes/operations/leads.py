@@ -37,7 +37,10 @@ _OPENED = 500
 
 @dataclass(frozen=True, slots=True)
 class LeadView:
-    """A lead as its case's members see it in a list: no score, no answer."""
+    """A lead with its candidate and the number of its reviews, without their answers.
+
+    The candidate knows its scores: who shows these to somebody notes that first, as the report does.
+    """
 
     lead: Lead
     candidate: FoundCandidate

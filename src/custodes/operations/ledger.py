@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,10 @@ __all__ = [
 ]
 
 
+SeeEntry = Callable[[Caller, int, Mapping[str, object], Mapping[str, bytes]], None]
+"""Notes that somebody sees an entry, by its index, with what is opened of it, or refuses it."""
+
+
 def is_sealed(grounds: Grounds, c: sa.Connection, entry: Mapping[str, object], now: datetime) -> bool:
     """Tell whether an entry is of an exigent search older than 48 hours for which no authority was filed."""
     if not entry.get("exigent"):
@@ -41,12 +45,20 @@ def is_sealed(grounds: Grounds, c: sa.Connection, entry: Mapping[str, object], n
 
 
 class LedgerOperations:
-    """The ledger of this installation."""
+    """The ledger of this installation.
 
-    def __init__(self, guard: Guard, log: Log, grounds: Grounds) -> None:
+    Args:
+        guard: authorises and records.
+        log: the ledger.
+        grounds: know which searches are sealed.
+        see: notes who sees what an entry commits to, or refuses it.
+    """
+
+    def __init__(self, guard: Guard, log: Log, grounds: Grounds, see: SeeEntry) -> None:
         self._guard = guard
         self._grounds = grounds
         self._log = log
+        self._see = see
 
     @property
     def origin(self) -> str:
@@ -128,13 +140,17 @@ class LedgerOperations:
             names: which commitments; None for all that can still be opened.
 
         Raises:
-            Denied: if a rule forbids it.
+            Denied: if a rule forbids it, it tells how a candidate was judged that isn't decided, or the caller is in
+                the middle of judging blind what it is about.
             NotFound: if there is no such entry, or commitment in it.
         """
-        entry = self.entry(index)
-        with self._guard.acting(caller, Action.DISCLOSE, of=entry.get("organisation", ALL)) as acting:
+        entry, chosen = self.entry(index), None if names is None else tuple(names)
+        organisation = entry.get("organisation", ALL)
+        self._guard.check(caller, Action.DISCLOSE, of=organisation)
+        self._see(caller, index, entry, {o.name: o.value for o in self._log.disclose(index, chosen).openings})
+        with self._guard.acting(caller, Action.DISCLOSE, of=organisation) as acting:
             self._refuse_sealed(acting, entry)
-            told = self._log.disclose(index, names)
+            told = self._log.disclose(index, chosen)
             acting.note(change="disclosed", target=str(index), opened=[o.name for o in told.openings])
         return told.to_json()
 

@@ -147,6 +147,20 @@ class Managing:
         keys = tuple(k for k in self._identity.list_keys() if k.principal == found.id)
         return Person(now, found, state.organisations[found.organisation], logins[0] if logins else None, keys)
 
+    def for_new_case(self, caller: Caller) -> tuple[tuple[Principal, ...], tuple[Authority, ...]]:
+        """List who may lead a case of the caller's organisation, and on which authorities it may rest today.
+
+        Raises:
+            Denied: if a rule forbids the caller to manage cases; of which kinds they open any, is decided with each.
+        """
+        own = self._guard.organisation_of(caller)
+        self._guard.check(caller, Action.MANAGE_CASES, of=own)
+        with self._db.read() as c:
+            state, now = self._registry.state(c), self._guard.now(c)
+        people = tuple(p for p in state.principals.values() if p.organisation == own)
+        found = self._grounds.authorities()
+        return people, tuple(a for a in found if a.organisation == own and a.not_before <= now < a.not_after)
+
     # --- grounds ---
 
     def authorities(self, caller: Caller) -> tuple[Authority, ...]:

@@ -14,7 +14,6 @@ from datetime import UTC, date, datetime, time, timedelta
 from types import MappingProxyType
 from typing import Any
 
-from custodes.casework import CaseFiles, CaseStatus, Imports
 from custodes.db import Database
 from custodes.gallery import Collections
 from custodes.governance import Caller, Organisation, OrgClass, Registry, Role, Watch
@@ -23,7 +22,7 @@ from custodes.governance.request import SEARCHES, Uses
 from custodes.ledger import Log, parse
 from custodes.operations.guard import Guard
 
-__all__ = ["CAPS", "DAYS", "Cap", "Day", "DayCounts", "Figures", "Holding", "Overview", "Waiting"]
+__all__ = ["CAPS", "DAYS", "Cap", "Day", "DayCounts", "Figures", "Holding", "Overview"]
 
 DAYS = 14
 """So many days are counted, today included."""
@@ -67,14 +66,6 @@ class Holding:
     collections: int
     faces: int
     users: int
-
-
-@dataclass(frozen=True, slots=True)
-class Waiting:
-    """How much waits: open cases, and imports that wait or run."""
-
-    cases: int
-    imports: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +166,6 @@ class Overview:
         guard, database, registry, watch: governance.
         collections: the gallery's.
         log: the ledger.
-        files, imports: casework's.
     """
 
     def __init__(
@@ -186,8 +176,6 @@ class Overview:
         watch: Watch,
         collections: Collections,
         log: Log,
-        files: CaseFiles,
-        imports: Imports,
     ) -> None:
         self._guard = guard
         self._db = database
@@ -195,8 +183,6 @@ class Overview:
         self._watch = watch
         self._collections = collections
         self._log = log
-        self._files = files
-        self._imports = imports
         self._days = DayCounts(log)
 
     def figures(self, caller: Caller) -> Figures:
@@ -235,19 +221,6 @@ class Overview:
         """Return the time by which things are decided: the ledger's."""
         with self._db.read() as c:
             return self._guard.now(c)
-
-    def waiting(self, caller: Caller) -> Waiting:
-        """Count the open cases that the caller works on, or as an administrator all, and the imports that go on there.
-
-        Raises:
-            Denied: if the caller is nobody.
-        """
-        organisation = self._guard.organisation_of(caller)
-        with self._db.read() as c:
-            roles = self._registry.state(c).principals[caller.principal].roles
-            member = None if Role.ADMIN in roles else caller.principal
-            cases = self._files.count(c, organisation, CaseStatus.OPEN, member)
-            return Waiting(cases, self._imports.going(c, organisation, member))
 
 
 def _binds(moratorium: Moratorium, organisation: Organisation) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import uuid
 
-__all__ = ["owner_of", "owner_of_image"]
+__all__ = ["owner_of", "owner_of_case", "owner_of_image"]
 
 
 def owner_of(reference_id: str) -> bytes:
@@ -14,6 +14,11 @@ def owner_of(reference_id: str) -> bytes:
         return uuid.UUID(reference_id).bytes
     except ValueError:
         return b""
+
+
+def owner_of_case(case: str) -> bytes:
+    """Return how the ledger's openings know a case, with which answers to its candidates go."""
+    return case.encode()
 
 
 def owner_of_image(image: str) -> bytes:

@@ -10,11 +10,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from enum import StrEnum
 
-from custodes.casework import CaseFile, CaseImage, CaseStatus, ReviewItem, Side
+from custodes.casework import CaseFile, CaseImage, CaseStatus, ReviewItem, Side, Sitting
 from custodes.domain import Box
 from custodes.errors import NotFound
 from custodes.governance import Action, Caller
 from custodes.operations.cases import CaseOperations
+from custodes.operations.choosing import is_sensitive
 from custodes.operations.controls import ControlOperations
 from custodes.operations.desk import Desk
 from custodes.operations.engines import Engines
@@ -25,6 +26,8 @@ __all__ = ["PictureOperations", "PictureSize"]
 
 _FULL = 2048
 _FACE = 640
+_TIGHT = 0.25
+"""Room around a face that is judged blind, as a share of it: so little that the scene tells nothing of a pair."""
 
 
 class PictureSize(StrEnum):
@@ -108,19 +111,23 @@ class PictureOperations:
         Raises:
             NotFound: if it is no comparison of the caller's that goes on.
         """
-        file, blind, compared, images = self._of_item(caller, item)
+        file, sitting, compared, images = self._of_item(caller, item)
         image, face = (compared.probe, compared.probe_face) if side == Side.PROBE else (compared.image, compared.face)
-        hidden = self._hides(caller, file.id, item, images)
-        return self._shown(images[image], PictureSize.FACE if blind else size, face, hidden=hidden)
+        hidden = self._hides(caller, file, sitting, item, images)
+        if sitting.blind:
+            return self._shown(images[image], PictureSize.FACE, face, hidden=hidden, margin=_TIGHT)
+        return self._shown(images[image], size, face, hidden=hidden)
 
     def is_hidden_of_item(self, caller: Caller, item: str) -> bool:
         """Tell whether a reviewer sees the pictures of a comparison blurred: both, if one of them is sensitive.
 
+        In a blind sitting all are, if one of any is: a control's photo would tell itself by not being sensitive.
+
         Raises:
             NotFound: if it is no comparison of the caller's that goes on.
         """
-        file, _, _, images = self._of_item(caller, item)
-        return self._hides(caller, file.id, item, images)
+        file, sitting, _, images = self._of_item(caller, item)
+        return self._hides(caller, file, sitting, item, images)
 
     def reveal_of_item(self, caller: Caller, item: str) -> None:
         """Let a reviewer see the sensitive pictures of a comparison as they are; that they asked is an entry.
@@ -132,8 +139,8 @@ class PictureOperations:
         file, _, _, _ = self._of_item(caller, item)
         self._reveal(caller, file, item, comparison=True)
 
-    def _of_item(self, caller: Caller, item: str) -> tuple[CaseFile, bool, ReviewItem, dict[str, CaseImage]]:
-        """Return a comparison with its case file, whether it is blind, and its photos by id."""
+    def _of_item(self, caller: Caller, item: str) -> tuple[CaseFile, Sitting, ReviewItem, dict[str, CaseImage]]:
+        """Return a comparison with its case file, its sitting, and its photos by id."""
         missing = NotFound("There is no such picture.")
         desk = self._desk
         with desk.db.read() as c:
@@ -147,13 +154,14 @@ class PictureOperations:
             images = {i.id: i for i in desk.images.many(c, [found.probe, found.image])}
             if not {found.probe, found.image} <= images.keys():
                 raise missing
-            return desk.files.get(c, sitting.case), sitting.blind, found, images
+            return desk.files.get(c, sitting.case), sitting, found, images
 
-    def _hides(self, caller: Caller, case: str, item: str, images: dict[str, CaseImage]) -> bool:
+    def _hides(self, caller: Caller, file: CaseFile, sitting: Sitting, item: str, images: dict[str, CaseImage]) -> bool:
         """Tell whether a comparison is blurred; by comparison, for single photos would tell themselves as controls."""
         with self._desk.db.read() as c:
-            seen = self._desk.files.exposed(c, case, self._desk.principal(c, caller).person)
-        return any(i.sensitive for i in images.values()) and item not in seen
+            seen = self._desk.files.exposed(c, file.id, self._desk.principal(c, caller).person)
+            sensitive = is_sensitive(c, self._desk, file, sitting, images.values())
+        return sensitive and item not in seen
 
     def of_control(self, caller: Caller, image: str, size: PictureSize) -> bytes:
         """Return a control photo of the caller's organisation as JPEG; who judges doesn't see them.
@@ -182,7 +190,9 @@ class PictureOperations:
             using.part.note(image_id=None if comparison else what, comparison=what if comparison else None)
             desk.files.expose(c, file.id, person, [what], self._guard.now(c))
 
-    def _shown(self, image: CaseImage, size: PictureSize, face: int, *, hidden: bool) -> bytes:
+    def _shown(
+        self, image: CaseImage, size: PictureSize, face: int, *, hidden: bool, margin: float = render.MARGIN
+    ) -> bytes:
         desk = self._desk
         if size == PictureSize.SMALL or (hidden and size != PictureSize.FACE):
             with desk.db.read() as c:
@@ -195,6 +205,6 @@ class PictureOperations:
             found = next((f for f in image.faces if f.number == face), None)
             if found is None:
                 raise NotFound("The photo has no such face.")
-            cut = render.around(picture, Box(found.left, found.top, found.width, found.height), _FACE)
+            cut = render.around(picture, Box(found.left, found.top, found.width, found.height), _FACE, margin)
             return render.jpeg(render.blurred(cut) if hidden else cut)
         return render.jpeg(render.fitted(picture, _FULL))

@@ -2,8 +2,9 @@
 """People judge candidates: two of them, the second blind, and a third where they disagree. The machine decides nothing.
 
 Who judges blind is shown two faces and nothing that tells what others or the machine think of them, nor which pairs are
-known non-mates: neither here nor in the ledger, where the answers of a sitting all look alike. Rules decide on every
-answer; one that is given stands.
+known non-mates: neither here nor in the ledger, where the answers of a sitting all look alike, and not by the time that
+an answer takes: for a control the same is read as for a candidate beside it. Rules decide on every answer; one that is
+given stands. What comes of it is seen when the sitting ends (see ``verdicts``).
 """
 
 from __future__ import annotations
@@ -26,12 +27,12 @@ from custodes.casework import (
     ReviewItem,
     Sitting,
 )
-from custodes.casework.model import agrees, outcome
+from custodes.casework.judging import outcome
 from custodes.casework.reviews import check_answer
-from custodes.errors import Conflict, Denied, Invalid, NotFound
+from custodes.errors import Conflict, Invalid, NotFound
 from custodes.governance import Action, Caller, Principal, ReviewFacts, Role
 from custodes.ledger import commit
-from custodes.operations.choosing import has_faces, hold_reviews
+from custodes.operations.choosing import has_faces, hold_reviews, is_sensitive
 from custodes.operations.comparing import (
     ItemView,
     ReviewerView,
@@ -42,15 +43,16 @@ from custodes.operations.comparing import (
 )
 from custodes.operations.entries import ERASED_IN_ONE, Part
 from custodes.operations.exhibits import digest_of
-from custodes.operations.owners import owner_of, owner_of_image
-from custodes.operations.sittings import Sittings, has_lapsed, trained_until
+from custodes.operations.owners import owner_of, owner_of_case, owner_of_image
+from custodes.operations.seeing import Seeing
+from custodes.operations.sittings import trained_until
 
 __all__ = ["ReviewOperations"]
 
 
 @dataclass(frozen=True, slots=True)
 class _Judged:
-    """A comparison that is being answered: where its candidate stands before and after it; None for a control."""
+    """A comparison that is being answered, and where its reviews put its candidate; None for a control."""
 
     item: ReviewItem
     sitting: Sitting
@@ -58,7 +60,7 @@ class _Judged:
     state: CandidateState | None
 
 
-class ReviewOperations(Sittings):
+class ReviewOperations(Seeing):
     """Reviews of candidates: what members put into review, what reviewers answer in sittings, and what comes of it."""
 
     def submit(self, caller: Caller, case: str, candidates: Sequence[str]) -> int:
@@ -114,7 +116,8 @@ class ReviewOperations(Sittings):
         if item.answer is None:
             desk.reviews.show(c, item.id, now)
         images = {i.id: i for i in desk.images.many(c, [item.probe, item.image])}
-        return item_view(item, sitting, images[item.probe], images[item.image], candidate)
+        sensitive = is_sensitive(c, desk, desk.files.get(c, sitting.case), sitting, images.values())
+        return item_view(item, sitting, images[item.probe], images[item.image], candidate, sensitive=sensitive)
 
     def answer(
         self, caller: Caller, item: str, answer: Answer, checklist: Mapping[str, str] | None = None, note: str = ""
@@ -168,47 +171,35 @@ class ReviewOperations(Sittings):
         note: str,
     ) -> None:
         """Keep an answer and what comes of it, in the transaction of its entry."""
-        desk, item, sitting, now = self._desk, judged.item, judged.sitting, self._guard.now(c)
+        desk, item, now = self._desk, judged.item, self._guard.now(c)
         desk.reviews.answer(c, item.id, answer, checklist, note, now, entries[0])
-        state = judged.state
-        if judged.pending is not None and state is not None and state != CandidateState.IN_REVIEW:
-            candidate = judged.pending.candidate
-            desk.searches.stand(c, candidate, CandidateState.IN_REVIEW, state)
-            if state == CandidateState.LEAD:
-                desk.searches.lead(c, sitting.case, candidate, entries[0], now)
-            organisation = desk.files.get(c, sitting.case).organisation
-            for review, head in desk.reviews.of(c, candidate):
-                if head.ended_at is not None and review.answer is not None:  # the others' count when they end
-                    agreed = int(agrees(review.answer, state))
-                    more = ReviewerFigures(head.principal, decided=1, agreed=agreed)
-                    desk.reviews.count(c, head.principal, organisation, now, more)
-        current = desk.reviews.sitting(c, sitting.id)
+        current = desk.reviews.sitting(c, judged.sitting.id)
         if current.is_answered:
             self._end(c, current)
 
     def _judged(self, c: sa.Connection, item: ReviewItem, sitting: Sitting, answer: Answer) -> _Judged:
+        standing = _stand_in(item, sitting)
+        found = self._desk.reviews.pending(c, [standing])
+        earlier = [r.answer for r, _ in self._desk.reviews.of(c, standing) if r.answer is not None]
         if item.candidate is None:
             return _Judged(item, sitting, None, None)
-        [pending] = self._desk.reviews.pending(c, [item.candidate])
-        earlier = [r.answer for r, _ in self._desk.reviews.of(c, item.candidate) if r.answer is not None]
-        return _Judged(item, sitting, pending, outcome([*earlier, answer]))
+        return _Judged(item, sitting, found[0], outcome([*earlier, answer]))
 
     def _facts(self, c: sa.Connection, who: Principal, item: ReviewItem, sitting: Sitting) -> ReviewFacts | None:
         """Return how somebody judges, as the database has it, or None if what is to be judged is gone.
 
-        Those of a control look like a candidate's.
+        Those of a control are a candidate's of the same sitting, and are read in the same time.
         """
         if not has_faces(c, self._desk, [(item.probe, item.probe_face), (item.image, item.face)]):
             return None
+        found = self._desk.reviews.pending(c, [_stand_in(item, sitting)])
+        seen = self._desk.files.exposed(c, sitting.case, who.person)
+        exposed = any(p.kin & seen for p in found)
         if item.candidate is None:
-            return ReviewFacts(item.round, same_person=False, exposed=False, controls=sitting.controls)
-        for pending in self._desk.reviews.pending(c, [item.candidate]):
-            return ReviewFacts(
-                pending.round,
-                same_person=who.person in pending.judges,
-                exposed=bool(pending.kin & self._desk.files.exposed(c, sitting.case, who.person)),
-                controls=sitting.controls,
-            )
+            return ReviewFacts(item.round, same_person=False, exposed=exposed, controls=sitting.controls)
+        for pending in found:
+            same = who.person in pending.judges
+            return ReviewFacts(pending.round, same_person=same, exposed=exposed, controls=sitting.controls)
         return None
 
     def _mine(self, c: sa.Connection, caller: Caller, item: str) -> tuple[ReviewItem, Sitting]:
@@ -234,35 +225,6 @@ class ReviewOperations(Sittings):
             if sitting.ended_at is None and (sitting.is_answered or (sitting.blind and not sitting.controls)):
                 self._end(c, sitting)
         return NotFound("What was to be compared here is erased.", remedy="Go on with the next.")
-
-    # --- who has seen what ---
-
-    def see(self, caller: Caller, case: str, what: Sequence[str]) -> None:
-        """Note that the caller is about to see scores of runs, or how candidates were judged; by their ids.
-
-        Raises:
-            Denied: if the caller is in the middle of judging any of them blind.
-            NotFound: if there is no such case.
-        """
-        desk, ids = self._desk, frozenset(what)
-        with desk.db.read() as c:
-            desk.file_to_review(c, caller, case)
-            who = desk.principal(c, caller)
-            if ids <= desk.files.exposed(c, case, who.person):
-                return
-        with desk.db.transaction() as c:
-            hold_reviews(c, who.organisation)
-            now = self._guard.now(c)
-            going_on = desk.reviews.open_sittings(c, person=who.person, case=case)
-            blind = [s for s in going_on if s.blind and not has_lapsed(s, now)]
-            candidates = [i.candidate for s in blind for i in s.items if i.candidate]
-            if any(p.kin & ids for p in desk.reviews.pending(c, candidates)):
-                raise Denied(
-                    "You are judging candidates of this list blind, so you don't see their scores now.",
-                    remedy="Finish your sitting first.",
-                    code="base.review-blind",
-                )
-            desk.files.expose(c, case, who.person, ids, now)
 
     # --- what came of it ---
 
@@ -354,16 +316,23 @@ def _check_ready(candidate: FoundCandidate) -> None:
 
 
 def _tell_answer(part: Part, judged: _Judged, answer: Answer, reasons: Mapping[str, object]) -> None:
-    """Tell the entry of an answer what it was, so that those of candidates and controls look alike from outside."""
-    item, pending = judged.item, judged.pending
-    owner = owner_of_image(item.image) if pending is None else owner_of(pending.reference_id)
+    """Tell the entry of an answer what it was, so that those of candidates and controls look alike from outside.
+
+    What it says goes with the case, and with the candidate's reference (see ``erasure``).
+    """
+    item, pending, owner = judged.item, judged.pending, owner_of_case(judged.sitting.case)
     part.note(sitting=item.sitting, round=item.round, blind=judged.sitting.blind)
     part.commit("candidate", (item.candidate or "control").encode(), owner)
     part.commit("answer", str(answer).encode(), owner)
-    part.commit("reasons", digest_of(dict(reasons)).encode(), owner)  # what they say goes when the case does
+    part.commit("reasons", digest_of(dict(reasons)).encode(), owner)
     part.commit("stands", str(judged.state or "control").encode(), owner)
-    if pending is not None:
-        part.mentions.append(owner)
+    part.mentions.append(owner_of_image(item.image) if pending is None else owner_of(pending.reference_id))
+
+
+def _stand_in(item: ReviewItem, sitting: Sitting) -> str:
+    """Return the candidate of a comparison, or for a control one of the same sitting, by its place."""
+    beside = [i.candidate for i in sitting.items if i.candidate is not None]
+    return item.candidate or (beside[item.position % len(beside)] if beside else "")
 
 
 def _views(reviews: Iterable[tuple[ReviewItem, Sitting]]) -> tuple[ReviewView, ...]:

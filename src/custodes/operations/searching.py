@@ -31,13 +31,11 @@ from custodes.domain import Candidate, Face, Template
 from custodes.errors import Conflict, CustodesError, Invalid, NotFound
 from custodes.gallery import Collection, References
 from custodes.governance import Action, Caller
-from custodes.operations.cases import CaseOperations
-from custodes.operations.desk import Desk, Origin
+from custodes.operations.desk import Desk
 from custodes.operations.engines import Engines
 from custodes.operations.entries import tell_found
 from custodes.operations.faces import candidates as scored
 from custodes.operations.guard import Guard, Using
-from custodes.operations.images import ImageSource
 from custodes.operations.owners import owner_of_image
 from custodes.operations.ranking import Hit, fused, grouped
 from custodes.operations.scores import least_cosine
@@ -50,6 +48,7 @@ _MOST = 1000
 _ONE_PERSON = 99.0
 """Similarity from which on two candidates are shown as one person."""
 _PROBES = 2000
+_ABANDONED = "What made it has ended, as by a restart. Search again."
 
 Watch = Callable[[Run, int, int], None]
 """Told of a run before each of its searches: how many are made, and how many there will be. What it raises ends it."""
@@ -68,12 +67,20 @@ class _Probe:
     face: Face
 
 
+@dataclass(slots=True)
+class _Making:
+    """A run that is being made; ``begun``: whether it is kept yet."""
+
+    run: Run
+    begun: bool = False
+
+
 class CaseSearches:
     """Searches for cases.
 
     Args:
         guard: authorises and records.
-        desk, cases: casework's.
+        desk: casework's.
         references, engines: the gallery and the models.
     """
 
@@ -81,13 +88,11 @@ class CaseSearches:
         self,
         guard: Guard,
         desk: Desk,
-        cases: CaseOperations,
         references: References,
         engines: Engines,
     ) -> None:
         self._guard = guard
         self._desk = desk
-        self._cases = cases
         self._references = references
         self._engines = engines
 
@@ -123,34 +128,6 @@ class CaseSearches:
             raise Invalid("The case has no reference photo.", remedy="Add one of the person first.")
         wanted = [(p, None) for p in photos]
         return self._run(caller, case, RunKind.REFERENCES, wanted, collections, threshold, limit, watch=watch)
-
-    def search_photo(
-        self,
-        caller: Caller,
-        case: str,
-        source: ImageSource,
-        origin: Origin,
-        *,
-        every_face: bool = False,
-        collections: Sequence[str] | None = None,
-        threshold: float | None = None,
-        limit: int = LIMIT,
-    ) -> Run:
-        """Keep a photo in the case as a probe, and search for its largest face, or for every one.
-
-        Raises:
-            As :meth:`search_references` and :meth:`CaseOperations.add_photo`.
-        """
-        image = self._cases.keep_probe(caller, case, source, origin)
-        return self.search_images(
-            caller,
-            case,
-            [image.id],
-            every_face=every_face,
-            collections=collections,
-            threshold=threshold,
-            limit=limit,
-        )
 
     def search_images(
         self,
@@ -209,8 +186,15 @@ class CaseSearches:
         wanted = [(p, None) for p in photos if p.faces]
         return self._run(caller, case, RunKind.BULK, wanted, collections or others, threshold, limit, watch=watch)
 
-    def search_again(self, caller: Caller, standing: Standing) -> Run:
+    def search_again(self, caller: Caller, standing: Standing, collections: Sequence[str]) -> Run:
         """Make a standing search again; its list has only what no earlier search of the case has found.
+
+        If its first search is forbidden, there is no run, but for the entry of that.
+
+        Args:
+            caller: who searches.
+            standing: which.
+            collections: where, by random id.
 
         Raises:
             As :meth:`search_references`.
@@ -218,8 +202,17 @@ class CaseSearches:
         with self._desk.db.read() as c:
             photos, _ = self._desk.images.list(c, standing.case, ImageRole.REFERENCE, limit=_PROBES)
         wanted = [(p, None) for p in photos]
-        places, threshold, limit = list(standing.collections) or None, standing.threshold, standing.limit
-        return self._run(caller, standing.case, RunKind.STANDING, wanted, places, threshold, limit, standing.id)
+        threshold, limit = standing.threshold, standing.limit
+        return self._run(caller, standing.case, RunKind.STANDING, wanted, collections, threshold, limit, standing.id)
+
+    def abandon_runs(self) -> int:
+        """Note that runs are stopped whose process has shown no sign of life for long; return how many these were."""
+        searches = self._desk.searches
+        with self._desk.db.read() as c:
+            if not searches.has_abandoned(c, self._guard.now(c)):
+                return 0
+        with self._guard.transaction() as c:
+            return searches.abandon_runs(c, self._guard.now(c), _ABANDONED)
 
     def _run(
         self,
@@ -241,34 +234,52 @@ class CaseSearches:
             must_be_open(file)
             places = self.places(c, file, collections)
             now = self._guard.now(c)
-            largest = kind in (RunKind.REFERENCES, RunKind.STANDING)
-        run = Run(new_id("run"), case, kind, now, caller.principal, standing)
-        with self._guard.transaction() as c:
-            desk.searches.begin_run(c, run)
+        making = _Making(Run(new_id("run"), case, kind, now, caller.principal, standing))
+        if standing is None:  # of those that come by themselves, only what the rules permit at first is kept
+            self._begin(making)
         hits: list[Hit] = []
-        failed: CustodesError | None = None
+        largest = kind in (RunKind.REFERENCES, RunKind.STANDING)
         told = [(image, (0,) if largest else numbers) for image, numbers in wanted]
         made, of = 0, len(places) * sum(len(i.faces if n is None else n) for i, n in told)
+        failed: CustodesError | None = None
         try:
-            for image, numbers in told:
-                for probe in self._probes(image, numbers):
-                    for place in places:
-                        watch(run, made, of)
-                        hits += self._search(caller, file, run, probe, place, threshold, limit)
-                        made += 1
-        except CustodesError as error:  # what was found until then stays
-            failed = error
-        except BaseException:  # whatever it is, nobody goes on with this run
-            with self._guard.transaction() as c:
-                desk.searches.end_run(c, run.id, RunState.STOPPED, (), "It was broken off.")
+            try:
+                for image, numbers in told:
+                    for probe in self._probes(image, numbers):
+                        for place in places:
+                            watch(making.run, made, of)
+                            hits += self._search(caller, file, making, probe, place, threshold, limit)
+                            made += 1
+            except CustodesError as error:  # what was found until then stays
+                if not making.begun:
+                    raise
+                failed = error
+            self._begin(making)  # where there was nothing to search with
+            ended = self._end(making.run, hits, limit, failed)
+        except BaseException as error:  # whatever it is, nobody goes on with this run
+            self._break_off(making, error)
             raise
-        found = self._listed(case, run.id, hits, limit, unseen=standing is not None)
-        state, why = (RunState.DONE, "") if failed is None else (RunState.STOPPED, failed.diagnostics())
-        with self._guard.transaction() as c:
-            ended = desk.searches.end_run(c, run.id, state, found, why)
         if failed is not None and not ended.searches:
             raise failed
         return ended
+
+    def _begin(self, making: _Making) -> None:
+        if not making.begun:
+            with self._guard.transaction() as c:
+                self._desk.searches.begin_run(c, making.run)
+            making.begun = True
+
+    def _end(self, run: Run, hits: Sequence[Hit], limit: int, failed: CustodesError | None) -> Run:
+        found = self._listed(run.case, run.id, hits, limit, unseen=run.standing is not None)
+        state, why = (RunState.DONE, "") if failed is None else (RunState.STOPPED, failed.diagnostics())
+        with self._guard.transaction() as c:
+            return self._desk.searches.end_run(c, run.id, state, found, why)
+
+    def _break_off(self, making: _Making, error: BaseException) -> None:
+        if making.begun:
+            why = error.diagnostics() if isinstance(error, CustodesError) else "It was broken off."
+            with self._guard.transaction() as c:
+                self._desk.searches.end_run(c, making.run.id, RunState.STOPPED, (), why)
 
     def places(self, c: sa.Connection, file: CaseFile, wanted: Sequence[str] | None) -> tuple[Collection, ...]:
         """Return the collections to search: those that are named, by random id, or all that the case may use.
@@ -304,7 +315,7 @@ class CaseSearches:
         self,
         caller: Caller,
         file: CaseFile,
-        run: Run,
+        making: _Making,
         probe: _Probe,
         place: Collection,
         threshold: float | None,
@@ -315,6 +326,7 @@ class CaseSearches:
         calling = self._desk.calling(caller, file, probe.image.provenance)
         guarded = self._guard.searching(calling, Action.SEARCH_REFERENCES, place, threshold, lambda: (word,))
         with guarded as using:
+            self._begin(making)
             engine = self._engines.of(place.pack)
             [template] = engine.embed([probe.face])
             least = least_cosine(engine.pack, using.threshold)
@@ -323,7 +335,7 @@ class CaseSearches:
             ranked = tuple(k for k in scored(engine, found, using.threshold) if k.reference.reference_id not in own)[
                 :limit
             ]
-            self._tell(using, run, probe, place, ranked)
+            self._tell(using, making.run, probe, place, ranked)
         return [
             Hit(
                 k.reference.reference_id,
@@ -346,6 +358,7 @@ class CaseSearches:
         tell_found(part, place.pack_version, f"image:{probe.image.sha256}#{probe.number}", ranked)
 
         def keep(c: sa.Connection, entries: Sequence[int]) -> None:
+            self._desk.searches.hold_run(c, run.id, self._guard.now(c))
             self._desk.searches.record(
                 c,
                 SearchRecord(

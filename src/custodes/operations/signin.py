@@ -3,7 +3,8 @@
 
 Whatever is wrong with a sign-in, the answer is the same in words and takes as long: an unknown name, a wrong password,
 a wrong or used code, too many tries, a suspended person. Passwords are hashed outside of transactions and one at a
-time, so that nobody tries many at once.
+time, so that nobody tries many at once. Tries are counted by login for strangers, and apart from theirs for a browser
+that was signed in with before and for an open session, so that strangers lock nobody out there.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from custodes.governance.proofs import (
     step_of,
     verify_password,
 )
+from custodes.operations.browsers import Browsers
 from custodes.operations.guard import Guard
 
 __all__ = ["IDLE", "LASTS", "SIGNED_OUT", "Session", "SignIn", "check_new", "in_order"]
@@ -78,7 +80,16 @@ class Session:
 class SignIn:
     """Use cases around being signed in."""
 
-    def __init__(self, guard: Guard, database: Database, registry: Registry, people: People, logins: Logins) -> None:
+    def __init__(
+        self,
+        guard: Guard,
+        database: Database,
+        registry: Registry,
+        people: People,
+        logins: Logins,
+        browsers: Browsers,
+    ) -> None:
+        self._browsers = browsers
         self._guard = guard
         self._db = database
         self._registry = registry
@@ -89,13 +100,14 @@ class SignIn:
 
     # --- going in and out ---
 
-    def sign_in(self, name: str, password: str, code: str = "") -> str:
+    def sign_in(self, name: str, password: str, code: str = "", *, browser: str = "") -> str:
         """Begin a session, and return its token.
 
         Args:
             name: a principal's id, or the person's identifier (an e-mail address, a staff number).
             password: theirs.
             code: of their authenticator, if they have set one up.
+            browser: what :meth:`browser` gave this one, by which it isn't held up by the failures of others.
 
         Raises:
             Denied: if that doesn't prove who they are; it isn't said why.
@@ -103,17 +115,17 @@ class SignIn:
         with self._turn:
             with self._db.read() as c:
                 now = self._guard.now(c)
-                tried = self._open(c, self._named(c, name), now)
+                tried = self._open(c, self._named(c, name), now, browser)
             login = _matching(tried, password)
             fresh = hash_password(password) if login is not None and is_stale(login.password) else None
             with self._db.transaction() as c:
                 hold(c, _ORDER)
                 now = self._guard.now(c)
                 self._logins.sweep(c, now, IDLE)
-                if login is not None and self._is_right(c, login, code, now):
-                    return self._begin(c, login, fresh, now)
-                for other in self._open(c, [o.principal for o in (tried if login is None else [login])], now):
-                    self._logins.failed(c, other, now)
+                if login is not None and self._is_right(c, login, code, now, browser):
+                    return self._begin(c, login, fresh, now, browser)
+                for other in self._open(c, [o.principal for o in (tried if login is None else [login])], now, browser):
+                    self._failed(c, other, now, browser)
                 self._record_refusal(c, now)
         raise Denied(
             "That is not right: name, password or code. After several failures there is a wait before the next try.",
@@ -146,14 +158,26 @@ class SignIn:
             return []
         return [p.id for p in state.principals.values() if p.person == person]
 
-    def _open(self, c: sa.Connection, principals: Iterable[str], now: datetime) -> list[Login]:
+    def _open(self, c: sa.Connection, principals: Iterable[str], now: datetime, browser: str) -> list[Login]:
         """Return the logins that may be tried now: of nobody who is suspended, and not too soon after failures."""
         state = self._registry.state(c, keep=False)
-        return [o for o in self._logins.of(c, principals) if not o.is_locked(now) and not _is_out(state, o.principal)]
+        found = [o for o in self._logins.of(c, principals) if not _is_out(state, o.principal)]
+        return [o for o in found if not self._is_locked(o, now, browser)]
 
-    def _is_right(self, c: sa.Connection, login: Login, code: str, now: datetime) -> bool:
+    def _is_locked(self, login: Login, now: datetime, browser: str) -> bool:
+        own = self._browsers.known(browser, login, now)
+        return login.is_locked(now) if own is None else self._browsers.is_locked(own, now)
+
+    def _failed(self, c: sa.Connection, login: Login, now: datetime, browser: str) -> None:
+        own = self._browsers.known(browser, login, now)
+        if own is None:
+            self._logins.failed(c, login, now)
+        else:
+            self._browsers.failed(own, now)
+
+    def _is_right(self, c: sa.Connection, login: Login, code: str, now: datetime, browser: str) -> bool:
         """Tell whether who has the password may go in still, with a code that wasn't used."""
-        known = self._open(c, [login.principal], now)
+        known = self._open(c, [login.principal], now, browser)
         if not known or known[0].password != login.password:
             return False  # it was changed meanwhile, or others have failed
         return not known[0].has_code or self.spend(c, login.principal, code, now)
@@ -163,13 +187,28 @@ class SignIn:
         step = step_of(self._logins.code(c, principal), code, now)
         return step is not None and self._logins.spend(c, principal, step)
 
-    def _begin(self, c: sa.Connection, login: Login, fresh: str | None, now: datetime) -> str:
-        self._logins.succeeded(c, login.principal)
+    def _begin(self, c: sa.Connection, login: Login, fresh: str | None, now: datetime, browser: str) -> str:
+        own = self._browsers.known(browser, login, now)
+        if own is None:
+            self._logins.succeeded(c, login.principal)
+        else:
+            self._browsers.succeeded(own)  # the failures of strangers stay theirs
         if fresh is not None:
             self._logins.set_password(c, login.principal, fresh)
         token = self._logins.begin(c, login.principal, in_order(login.purposes)[0], now, LASTS)
         self._guard.append_system(c, "login", {"principal": login.principal, "console": True})
         return token
+
+    def browser(self, token: str) -> str:
+        """Return what the browser of a session keeps, so that the failures of others don't hold it up from now on.
+
+        Raises:
+            Denied: if the session is over.
+        """
+        with self._db.read() as c:
+            now = self._guard.now(c)
+            _, login, _ = self.stay(c, token, now)
+        return self._browsers.token(login, now)
 
     def session(self, token: str) -> Session:
         """Return whose a token is, and note that it is used.
@@ -242,7 +281,9 @@ class SignIn:
             self._guard.append_system(c, "logout", {"principal": stay.principal})
 
     def prove(self, token: str, password: str) -> tuple[Principal, Login]:
-        """Have somebody who is signed in give their password again; failures count as those at the door.
+        """Have somebody who is signed in give their password again; failures count here and at the door.
+
+        The failures of others don't: who is in already can change a password while strangers try theirs.
 
         Raises:
             Denied: if the session is over, or the password is another, or there were too many tries.
@@ -251,14 +292,20 @@ class SignIn:
             with self._db.read() as c:
                 now = self._guard.now(c)
                 stay, login, state = self.stay(c, token, now)
-            right = _matching([] if login.is_locked(now) else [login], password)
+            locked = self._browsers.is_locked(stay.key, now)
+            right = _matching([] if locked else [login], password)
             with self._db.transaction() as c:
                 hold(c, _ORDER)
-                known = self._open(c, [login.principal], self._guard.now(c))
+                unlocked = self._open(c, [login.principal], self._guard.now(c), "")
+                known = self._logins.of(c, [login.principal])
                 if right is not None and known and known[0].password == login.password:
-                    self._logins.succeeded(c, login.principal)
+                    self._browsers.succeeded(stay.key)
+                    if unlocked:
+                        self._logins.succeeded(c, login.principal)
                     return state.principals[stay.principal], login
-                for other in known:
+                if not locked:
+                    self._browsers.failed(stay.key, now)
+                for other in unlocked:
                     self._logins.failed(c, other, now)
         raise Denied(
             "That is not your password. After several failures there is a wait before the next try.",

@@ -7,13 +7,12 @@ ledger, and not before: a count that moves with an answer would tell what was co
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
-from custodes.casework import CaseFile, Sitting
+from custodes.casework import Sitting
 from custodes.errors import Conflict, Invalid, NotFound
 from custodes.governance import Action, Caller, Principal, ReviewFacts, Role
 from custodes.operations.choosing import (
@@ -30,6 +29,7 @@ from custodes.operations.comparing import Queue, SittingResult, SittingView, res
 from custodes.operations.controls import Control, ControlOperations
 from custodes.operations.desk import Desk
 from custodes.operations.guard import Guard
+from custodes.operations.verdicts import end_sitting, tell_sitting
 
 __all__ = ["LONGEST", "Sittings", "has_lapsed", "trained_until"]
 
@@ -145,7 +145,7 @@ class Sittings:
                     return None
                 made = seated(who, chosen, controls, blind=blind, now=self._guard.now(c))
                 desk.reviews.begin(c, made)
-                self._tell(c, "sitting-begun", file, made, {"comparisons": len(made.items)})
+                tell_sitting(c, self._guard, "sitting-begun", file, made, {"comparisons": len(made.items)})
                 return made
 
     def sitting(self, caller: Caller, sitting: str) -> SittingView:
@@ -205,19 +205,8 @@ class Sittings:
         return [s for s in going_on if has_lapsed(s, now) or s.is_answered]
 
     def _end(self, c: sa.Connection, sitting: Sitting) -> None:
-        """End a sitting, and tell the ledger what came of it: now nobody can draw on it any more."""
-        desk = self._desk
-        done = desk.end_sitting(c, sitting, self._guard.now(c))
-        judged = [i.candidate for i in sitting.items if i.candidate and i.answer is not None]
-        states = Counter(str(p.state) for p in desk.reviews.pending(c, judged))
-        left = len(sitting.items) - done.reviews
-        counts = {"answered": done.reviews, "left": left, "controls": done.controls}
-        self._tell(c, "sitting-ended", desk.files.get(c, sitting.case), sitting, counts | states)
-
-    def _tell(self, c: sa.Connection, event: str, file: CaseFile, sitting: Sitting, counts: Mapping[str, int]) -> None:
-        told = {"sitting": sitting.id, "blind": sitting.blind, "principal": sitting.principal}
-        told |= {"case": file.id, "organisation": file.organisation}
-        self._guard.append_system(c, event, told | dict(counts))
+        """End a sitting, with all that comes of it: now nobody can draw on it any more."""
+        end_sitting(c, self._guard, self._desk, sitting)
 
 
 def has_lapsed(sitting: Sitting, now: datetime) -> bool:

@@ -26,7 +26,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from custodes.db import make_private_folder
-from custodes.errors import Code, IntegrityError, Invalid, TooLarge, Unavailable
+from custodes.errors import Code, IntegrityError, Invalid, NotFound, TooLarge, Unavailable
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -139,12 +139,15 @@ class Spool:
 
         Raises:
             IntegrityError: here or when it is read, if it was changed or cut, or the key is another's.
+            NotFound: if it is gone.
             Unavailable: if it can't be opened.
         """
         try:
             file = (self._folder / name).open("rb", buffering=0)
+        except FileNotFoundError as e:
+            raise NotFound("The upload is gone.", remedy="Upload it again.") from e
         except OSError as e:
-            raise Unavailable(f"The upload can't be read: {e.strerror}.", remedy="Upload it again.") from e
+            raise Unavailable(f"The upload can't be read: {e.strerror}.", remedy="Try again later.") from e
         return io.BufferedReader(SealedReader(file, key, name), CHUNK)
 
     def remove(self, name: str) -> None:

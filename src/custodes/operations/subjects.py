@@ -15,14 +15,16 @@ from custodes.domain import (
     ImageSize,
     QualityFilter,
     QualityReason,
+    Reference,
     Subject,
     SubjectCandidate,
     SubjectStatus,
     Template,
 )
-from custodes.gallery import Collection, Collections, Once, References, Subjects
+from custodes.gallery import Collection, Once, References, Subjects
 from custodes.gallery import Disassociation as Disassociation
 from custodes.governance import Action, Caller
+from custodes.operations.admission import Admission
 from custodes.operations.engines import Engines
 from custodes.operations.entries import CANDIDATES_TOLD, Part
 from custodes.operations.guard import Guard, Using
@@ -75,13 +77,20 @@ class ImageSubjectSearch:
 
 
 class SubjectOperations:
-    """Use cases around subjects."""
+    """Use cases around subjects.
+
+    Args:
+        guard: authorises and records.
+        admission: finds collections as callers may know of them.
+        engines, references, subjects, images: what they work on.
+        limits: how many faces are looked at, and how many a subject has.
+    """
 
     def __init__(
         self,
         guard: Guard,
+        admission: Admission,
         engines: Engines,
-        collections: Collections,
         references: References,
         subjects: Subjects,
         images: Images,
@@ -89,7 +98,7 @@ class SubjectOperations:
     ) -> None:
         self._guard = guard
         self._engines = engines
-        self._collections = collections
+        self._admission = admission
         self._references = references
         self._subjects = subjects
         self._images = images
@@ -121,7 +130,7 @@ class SubjectOperations:
     @contextmanager
     def _writing(self, caller: Caller, action: Action, name: str) -> Iterator[Using]:
         """Authorise a change, and open its transaction."""
-        guarded = self._guard.using(caller, action, self._collections.get(name))
+        guarded = self._guard.using(caller, action, self._admission.get(caller, name))
         with guarded as using, using.committing():
             yield using
 
@@ -132,7 +141,7 @@ class SubjectOperations:
             NotFound: if there is no such collection.
             Denied: if a rule forbids it.
         """
-        with self._guard.using(caller, Action.LIST_SUBJECTS, self._collections.get(name)) as using:
+        with self._guard.using(caller, Action.LIST_SUBJECTS, self._admission.get(caller, name)) as using:
             page, position = self._subjects.list(name, after=after, limit=limit)
             using.part.note(listed=len(page))
             return page, position
@@ -156,7 +165,7 @@ class SubjectOperations:
             Denied: if a rule forbids it.
             Conflict: if the subject is full, or the token was used otherwise.
         """
-        collection = self._collections.get(name)
+        collection = self._admission.get(caller, name)
         pack = self._engines.of(collection.pack).pack
         guarded = self._guard.using(
             caller,
@@ -208,11 +217,12 @@ class SubjectOperations:
             Denied: if a rule forbids it.
         """
         word = f"reference:{reference_id}"
-        collection = self._collections.get(name)
+        collection = self._admission.get(caller, name)
         guarded = self._guard.searching(caller, Action.SEARCH_SUBJECTS, collection, threshold, lambda: (word,))
         with guarded as using:
             probe = self._references.template(name, reference_id)
             ranked = self._search(collection, probe, limit, using.threshold)
+            self._show(caller, collection, ranked)
             owner = owner_of(reference_id)
             using.part.commit("probe", reference_id.encode(), owner)
             using.part.mentions.append(owner)
@@ -229,12 +239,13 @@ class SubjectOperations:
             Denied: if a rule forbids it.
         """
         word = f"subject:{subject_id}"
-        collection = self._collections.get(name)
+        collection = self._admission.get(caller, name)
         guarded = self._guard.searching(caller, Action.SEARCH_SUBJECTS, collection, threshold, lambda: (word,))
         with guarded as using:
             probe = self._subjects.template(name, subject_id)
             found = self._search(collection, probe, limit + 1, using.threshold) if probe is not None else ()
             ranked = tuple(c for c in found if c.subject.subject_id != subject_id)[:limit]
+            self._show(caller, collection, ranked)
             members = self._members(name, subject_id)
             using.part.commit("probe", self._guard.pseudonym("subject", subject_id).encode())
             using.part.mentions.extend(members)
@@ -258,7 +269,7 @@ class SubjectOperations:
             Denied: if a rule forbids it.
             Invalid: if the image can't be read.
         """
-        collection, data = self._collections.get(name), ReadOnce(self._images, source)
+        collection, data = self._admission.get(caller, name), ReadOnce(self._images, source)
         guarded = self._guard.searching(caller, Action.SEARCH_SUBJECTS, collection, threshold, lambda: (data.word,))
         with guarded as using:
             engine = self._engines.of(collection.pack)
@@ -271,14 +282,23 @@ class SubjectOperations:
             if probe:
                 [template] = engine.embed([probe])
                 found = self._search(collection, template, limit, using.threshold)
+                self._show(caller, collection, found)
             digest = self._images.digest(data.content)
             using.part.commit("probe", digest)
             self._tell_found(using.part, collection, f"image:{digest.decode()}", found)
             return ImageSubjectSearch(image.size, probe, unsearched, collection.pack_version, found)
 
-    def _members(self, name: str, subject_id: str) -> Sequence[bytes]:
+    def _show(self, caller: Caller, collection: Collection, ranked: Sequence[SubjectCandidate]) -> None:
+        if caller.case or self._admission.is_own(collection):
+            members = [self._references_of(collection.name, k.subject.subject_id) for k in ranked]
+            self._admission.show(caller, collection, [r.reference_id for some in members for r in some])
+
+    def _references_of(self, name: str, subject_id: str) -> Sequence[Reference]:
         page, _ = self._references.list(name, after=0, limit=self._limits.subject_faces, subject_id=subject_id)
-        return [owner_of(r.reference_id) for r in page]
+        return page
+
+    def _members(self, name: str, subject_id: str) -> Sequence[bytes]:
+        return [owner_of(r.reference_id) for r in self._references_of(name, subject_id)]
 
     def _tell_found(self, part: Part, collection: Collection, probe: str, ranked: Sequence[SubjectCandidate]) -> None:
         pairs = [(c.subject.subject_id, round(c.score.similarity, 4)) for c in ranked]

@@ -10,11 +10,12 @@ from custodes.domain import Box, UInt8
 from custodes.vision.draw import encode_jpeg
 from custodes.vision.image import Image
 
-__all__ = ["around", "blurred", "fitted", "jpeg", "opened", "rgb"]
+__all__ = ["MARGIN", "around", "blurred", "fitted", "jpeg", "opened", "rgb"]
 
 _BLUR_CELLS = 12
 """So many squares along the longer side are left of a blurred picture: what it is of can't be told."""
-_MARGIN = 0.6
+MARGIN = 0.6
+"""Room around a face on each side, as a share of its longer side, unless it is said otherwise."""
 
 
 def jpeg(image: Image) -> bytes:
@@ -42,16 +43,17 @@ def fitted(image: Image, side: int) -> Image:
     return _resized(image.pixels, size, cv2.INTER_AREA)
 
 
-def around(image: Image, box: Box, side: int) -> Image:
+def around(image: Image, box: Box, side: int, margin: float = MARGIN) -> Image:
     """Return a square cut-out of ``side`` pixels around a face, with room for hair, ears and chin.
 
     Args:
         image: the picture.
         box: the face, in pixels of the whole picture.
         side: of the cut-out, in pixels; what lies outside of the picture is grey.
+        margin: how much room beyond the face on each side, as a share of its longer side.
     """
     scale = 1 / image.scale
-    half = max(box.width, box.height) * scale * (0.5 + _MARGIN)
+    half = max(box.width, box.height) * scale * (0.5 + margin)
     x, y = (box.left + box.width / 2) * scale, (box.top + box.height / 2) * scale
     left, top, width = round(x - half), round(y - half), max(1, round(2 * half))
     height_, width_ = image.pixels.shape[:2]

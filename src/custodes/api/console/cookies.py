@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The console's cookies: the session's token, a nonce before there is a session, and messages for the next page.
+"""The console's cookies: the session's token, what a browser is known by at the door, a nonce, and messages.
 
 With TLS their names begin with ``__Host-``: a browser takes them from this host alone, over TLS alone, for all paths.
 What isn't a token of ours is bound to a key of the installation, so that nobody else makes one.
@@ -16,6 +16,8 @@ from dataclasses import dataclass
 
 import orjson
 from fastapi import Request, Response
+
+from custodes.operations.browsers import KNOWN
 
 __all__ = ["Cookies", "Flash"]
 
@@ -51,6 +53,7 @@ class Cookies:
         self.secure = secure
         prefix = "__Host-" if secure else ""
         self.session_name, self._door, self._flash = (f"{prefix}custodes-{n}" for n in ("session", "door", "flash"))
+        self._browser = f"{prefix}custodes-browser"
 
     def _set(self, response: Response, name: str, value: str, seconds: int | None = None) -> None:
         response.set_cookie(
@@ -77,6 +80,16 @@ class Cookies:
     def drop_token(self, response: Response) -> None:
         """Take it away."""
         self._drop(response, self.session_name)
+
+    # --- what a browser is known by that was signed in with before ---
+
+    def browser(self, request: Request) -> str:
+        """Return what a browser says it is known by, or an empty string."""
+        return request.cookies.get(self._browser, "")
+
+    def set_browser(self, response: Response, token: str) -> None:
+        """Give the browser what it is known by; it outlasts the session, and opens nothing."""
+        self._set(response, self._browser, token, int(KNOWN.total_seconds()))
 
     # --- before there is a session: a nonce, and what only we make of it ---
 

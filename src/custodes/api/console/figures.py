@@ -19,6 +19,7 @@ from weakref import WeakKeyDictionary
 
 from custodes.api.console.frame import Console
 from custodes.app import App
+from custodes.casework.imports import inert
 from custodes.operations.transparency import Report, of_ledger
 
 __all__ = ["Reports", "Stale", "begun_at", "last_month", "month_of", "reports_of", "to_csv"]
@@ -135,10 +136,5 @@ def to_csv(report: Report) -> str:
             for column, cell in zip(table.columns, cells, strict=False):
                 count = "" if cell.count is None else cell.count
                 hidden = "yes" if cell.count is None else "no"
-                writer.writerow([table.name, _plain(first), _plain(second), column, count, hidden, cell.text])
+                writer.writerow([table.name, inert(first), inert(second), column, count, hidden, cell.text])
     return out.getvalue()
-
-
-def _plain(text: str) -> str:
-    """Return a text that no spreadsheet takes for a formula."""
-    return f"'{text}" if text[:1] in ("=", "+", "-", "@") else text

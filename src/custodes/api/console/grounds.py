@@ -22,13 +22,16 @@ class Choices:
 
 
 def choices(visit: Visit, now: datetime) -> Choices:
-    """Return the open cases and valid authorities that fit the visitor's organisation and purpose."""
+    """Return the visitor's own open cases, and the valid authorities that fit their organisation and purpose.
+
+    Nobody learns here of cases that they don't work on or administer, nor who issued an authority.
+    """
     app, session = visit.console.app, visit.session
     titles = {file.id: file.title for file in app.casework.cases.list(session.caller)}
     cases = [
-        (c.id, f"{titles[c.id]} ({c.id})" if titles.get(c.id, c.id) != c.id else c.id)
+        (c.id, f"{titles[c.id]} ({c.id})" if titles[c.id] != c.id else c.id)
         for c in app.grounds.cases()
-        if c.organisation == session.organisation.id and c.is_open and c.kind == session.purpose
+        if c.id in titles and c.is_open and c.kind == session.purpose
     ]
     authorities = [
         (a.id, f"{str(a.kind).replace('-', ' ')} {a.id}, until {a.not_after:%Y-%m-%d}")

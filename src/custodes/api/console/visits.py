@@ -10,7 +10,9 @@ before the first byte of it is read.
 from __future__ import annotations
 
 import hmac
-from collections.abc import AsyncIterator, Callable, Mapping
+import ipaddress
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Annotated, TypeVar
@@ -31,6 +33,8 @@ __all__ = ["AnyVisit", "Stranger", "StrangerAtDoor", "Upload", "Visit", "Visitor
 
 T = TypeVar("T")
 _SAFE = frozenset({"GET", "HEAD"})
+_HOST = re.compile(r"[A-Za-z0-9.-]+(:[0-9]+)?|\[[0-9A-Fa-f:.]+\](:[0-9]+)?")
+_ANYWHERE = ("", "0.0.0.0", "::")  # noqa: S104 - listening there, the server has no name of its own
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +62,29 @@ class AnyVisit:
     def wants_json(self) -> bool:
         """Whether a script asks, by fetch(), rather than a person."""
         return wants_json(self.request)
+
+    @property
+    def address(self) -> str:
+        """The address at which people reach the server, or an empty string where nobody has configured it.
+
+        What a browser calls the host is believed only if that is this machine or the address that is listened on:
+        a link for others must not lead to whatever a request says.
+        """
+        server = self.console.app.config.server
+        if server.endpoint:
+            return server.endpoint.rstrip("/")
+        named = self.request.headers.get("host", "")
+        try:
+            told = urlsplit("//" + named)
+            host, port = told.hostname or "", told.port
+        except ValueError:
+            return ""
+        if _HOST.fullmatch(named) is None:
+            return ""
+        if not _is_loopback(host) and (host in _ANYWHERE or host != server.host.lower()):
+            return ""
+        bare = f"[{host}]" if ":" in host else host
+        return f"{self.request.url.scheme}://{bare}" + ("" if port is None else f":{port}")
 
     async def quick(self, work: Callable[[], T]) -> T:
         """Do what only asks the database, in a thread.
@@ -173,6 +200,13 @@ class StrangerAtDoor(AnyVisit):
         return response
 
 
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
 def wants_json(request: Request) -> bool:
     """Tell whether a script asks, by fetch(), rather than a person."""
     accepted = request.headers.get("accept", "")
@@ -228,11 +262,14 @@ async def _form(console: Console, request: Request, owner: str, limit: int) -> A
         yield form
 
 
-def visiting(limit: int = FORM_BYTES) -> Callable[[Request], AsyncIterator[Visit]]:
+def visiting(
+    limit: int = FORM_BYTES, admit: Callable[[Visit], Awaitable[None]] | None = None
+) -> Callable[[Request], AsyncIterator[Visit]]:
     """Return the dependency of a page for people who are signed in.
 
     Args:
         limit: most bytes of its form, files included.
+        admit: refuses whom the page isn't for, before the form is read.
     """
 
     async def visit(request: Request) -> AsyncIterator[Visit]:
@@ -245,6 +282,8 @@ def visiting(limit: int = FORM_BYTES) -> Callable[[Request], AsyncIterator[Visit
         header = request.headers.get("x-csrf-token")
         if request.method not in _SAFE and header is not None:
             _check_token(session.csrf, request, FormData())
+        if request.method not in _SAFE and admit is not None:
+            await admit(Visit(console, request, FormData(), session, token))
         async with _form(console, request, session.principal, limit) as form:
             if request.method not in _SAFE:
                 _check_token(session.csrf, request, form)

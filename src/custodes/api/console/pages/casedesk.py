@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """What all pages of a case begin with: who looks at it, for which purpose they act, and how forms of cases are read.
 
-Whoever doesn't work on a case finds none (404), whatever else is wrong with what they ask. A member acts for the
-purpose of the case if their login is for it; whose login isn't for it sees that there is a case, and nothing of whom
-it is about. So do administrators who don't work on it.
+Whoever doesn't work on a case finds none (404), whatever else is wrong with what they ask, and before a byte of their
+form is read. A member acts for the purpose of the case if their login is for it; whose login isn't for it sees that
+there is a case, and nothing of whom it is about. So do administrators who don't work on it. Such a page asks no rule
+and leaves no entry; what rule a use would meet it says.
 """
 
 from __future__ import annotations
@@ -15,10 +16,12 @@ from typing import Annotated
 
 from fastapi import Depends, Path, Response
 
+from custodes.api.console import dates
 from custodes.api.console.forms import FORM_BYTES
 from custodes.api.console.visits import Visit, visiting
 from custodes.app import Casework
 from custodes.casework import CaseFile, CaseStatus
+from custodes.casework.imports import printable
 from custodes.errors import Denied, Invalid
 from custodes.governance import Caller, Principal, Provenance, Purpose, Role
 from custodes.operations.browsing import taken_at
@@ -128,23 +131,37 @@ def at_case(limit: int = FORM_BYTES, *, look: bool = False) -> Callable[..., Awa
         look: whether administrators who don't work on the case, and members whose login isn't for its purpose, may see
             it too.
     """
-    visited = Depends(visiting(limit))
+
+    async def admit(visit: Visit) -> None:
+        await _found(visit, str(visit.request.path_params["case"]), look=look)
+
+    visited = Depends(visiting(limit, admit))
 
     async def find(case: CaseId, visit: Visit = visited) -> AtCase:
-        app = visit.console.app
-
-        def read() -> tuple[CaseFile, dict[str, Principal]]:
-            found = app.casework.cases.get(visit.caller(), case)
-            staff = app.people.principals()
-            return found, {p.id: p for p in staff if p.organisation == found.organisation}
-
-        file, people = await visit.quick(read)
-        made = AtCase(visit, file, _caller(visit, file), people)
-        if not look:
-            _check(made)
-        return made
+        return await _found(visit, case, look=look)
 
     return find
+
+
+async def _found(visit: Visit, case: str, *, look: bool) -> AtCase:
+    """Return who looks at a case; see :func:`at_case`.
+
+    Raises:
+        NotFound: if there is none, or they neither work on it nor administer it.
+        Denied: if they may not see what is in it.
+    """
+    app = visit.console.app
+
+    def read() -> tuple[CaseFile, dict[str, Principal]]:
+        found = app.casework.cases.get(visit.caller(), case)
+        staff = app.people.principals()
+        return found, {p.id: p for p in staff if p.organisation == found.organisation}
+
+    file, people = await visit.quick(read)
+    made = AtCase(visit, file, _caller(visit, file), people)
+    if not look:
+        _check(made)
+    return made
 
 
 Working = Annotated[AtCase, Depends(at_case())]
@@ -190,10 +207,7 @@ def day_of(text: str, what: str = "A date") -> datetime | None:
     """
     if not text:
         return None
-    try:
-        found = datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC)
-    except ValueError as e:
-        raise Invalid(f"{what} is written as 2019-05-31.") from e
+    found = dates.day_of(text, what)
     if not _EARLIEST <= found <= datetime.now(UTC):
         raise Invalid(f"{what} lies in the past, and not before {_EARLIEST.year}.")
     return found
@@ -254,11 +268,10 @@ def origin_of(visit: Visit, *, name: str = "", taken_at: datetime | None = None)
             remedy="Whoever checks this case later has to be able to follow both.",
         )
     return Origin(
-        provenance, basis, source, name=_printable(name), taken_at=taken_at, sensitive=visit.has("sensitive") or None
+        provenance, basis, source, name=_last(name), taken_at=taken_at, sensitive=visit.has("sensitive") or None
     )
 
 
-def _printable(name: str) -> str:
-    """Return the name of a file without what can't be shown, and without folders."""
-    last = name.replace("\\", "/").rpartition("/")[2]
-    return "".join(k for k in last if k.isprintable())[:1000]
+def _last(name: str) -> str:
+    """Return the name of a file without folders, and with what can't be shown written out."""
+    return printable(name.replace("\\", "/").rpartition("/")[2], 1000)

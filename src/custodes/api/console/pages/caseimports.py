@@ -15,7 +15,8 @@ import csv
 import io
 import json
 from collections.abc import AsyncGenerator, Iterator, Mapping
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, contextmanager
+from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Query, Response
@@ -31,6 +32,7 @@ from custodes.api.console.pages.casedesk import (
     origin_of,
 )
 from custodes.casework import Import, ImportItem, ItemOutcome
+from custodes.casework.imports import inert
 from custodes.errors import CustodesError, Invalid, NotFound, Throttled
 from custodes.governance import Provenance
 from custodes.operations.desk import Origin
@@ -47,14 +49,18 @@ _SECONDS = 6 * 3600.0
 """Within which an upload by a script must have come."""
 _IDLE = 60.0
 """Seconds without a part after which it is given up."""
+_LEAST = 16 * 2**10
+"""Bytes a second that must come on average, once ..."""
+_SLOW = 60.0
+"""... so many seconds were spent waiting for them."""
 _HEADER = "x-custodes-import"
 _AT_ONCE = 4
 _PAGE = 200
 _ROWS = 100_000
 """Rows of a table of what wasn't imported."""
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
-_uploads = asyncio.Semaphore(_AT_ONCE)
+_uploading: set[str] = set()
+"""Who uploads by a script now: each has one place."""
 
 Uploading = Annotated[AtCase, Depends(at_case(_FORM))]
 
@@ -160,12 +166,7 @@ async def table(at: Working, import_id: ImportId) -> Response:
 
 
 def _row(item: ImportItem) -> list[object]:
-    return [item.number + 1, str(item.outcome), item.reason, _cell(item.name), _cell(item.detail)]
-
-
-def _cell(text: str) -> str:
-    """Return a hostile text that no spreadsheet takes for a formula."""
-    return f"'{text}" if text.startswith(_FORMULA) else text
+    return [item.number + 1, str(item.outcome), item.reason, inert(item.name), inert(item.detail)]
 
 
 # --- stopping and going on ---
@@ -234,41 +235,76 @@ async def _stream(at: AtCase) -> Response:
     """Keep an upload as it comes.
 
     Raises:
-        Throttled: if too many come at once.
+        Throttled: if too many come at once, another of theirs does, or it comes too slowly.
         Invalid: if what is said of it can't be meant.
     """
     visit, app = at.visit, at.visit.console.app
     origin = _origin(at, visit.request.headers[_HEADER])
-    if _uploads.locked():
-        raise Throttled("Too many uploads come at once.", remedy="Wait until another is done.")
     body = Body(visit.request, visit.console.gate, visit.session.principal, app.config.imports.upload_bytes, _SECONDS)
     loop = asyncio.get_running_loop()
     async with AsyncExitStack() as stack:
-        await stack.enter_async_context(_uploads)
+        stack.enter_context(_place(visit.session.principal))
         parts = body.stream()
         stack.push_async_callback(parts.aclose)
         stack.callback(body.release)
+        arrival = _Arrival()
 
         def chunks() -> Iterator[bytes]:
-            while (part := asyncio.run_coroutine_threadsafe(_next(body, parts), loop).result()) is not None:
+            while (part := asyncio.run_coroutine_threadsafe(_next(body, parts, arrival), loop).result()) is not None:
                 yield part
 
         made = await asyncio.to_thread(_begin, at, origin, chunks())
     return JSONResponse({"id": made.id, "page": f"{at.path}/imports/{made.id}"})
 
 
-async def _next(body: Body, parts: AsyncGenerator[bytes, None]) -> bytes | None:
+@contextmanager
+def _place(principal: str) -> Iterator[None]:
+    """Take somebody's one place to upload, and give it back in the end.
+
+    Raises:
+        Throttled: if all places are taken, or theirs is.
+    """
+    if principal in _uploading:
+        raise Throttled("Another upload of yours goes on.", remedy="Wait until it is done, or cancel it.")
+    if len(_uploading) >= _AT_ONCE:
+        raise Throttled("Too many uploads come at once.", remedy="Wait until another is done.")
+    _uploading.add(principal)
+    try:
+        yield
+    finally:
+        _uploading.discard(principal)
+
+
+@dataclass(slots=True)
+class _Arrival:
+    """How much of an upload has come, and for how long it was waited for."""
+
+    size: int = 0
+    waited: float = 0.0
+
+
+async def _next(body: Body, parts: AsyncGenerator[bytes, None], arrival: _Arrival) -> bytes | None:
     """Return the next part of a body, which is in memory no longer than until it is on the disk; None at the end.
 
     Raises:
-        Throttled: if nothing comes for long.
+        Throttled: if nothing comes for long, or too little.
     """
     body.release()
+    loop = asyncio.get_running_loop()
+    begun = loop.time()
     try:
         async with asyncio.timeout(_IDLE):
-            return await anext(parts, None)
+            part = await anext(parts, None)
     except TimeoutError as e:
         raise Throttled(f"Nothing of the upload came for {_IDLE:g} seconds.", remedy="Upload it again.") from e
+    arrival.waited += loop.time() - begun
+    arrival.size += len(part or b"")
+    if part is not None and arrival.waited > _SLOW and arrival.size < _LEAST * arrival.waited:
+        raise Throttled(
+            f"The upload comes at less than {_LEAST // 1024} KiB a second.",
+            remedy="Upload less at once, or from where the connection is better.",
+        )
+    return part
 
 
 def _origin(at: AtCase, header: str) -> Origin:

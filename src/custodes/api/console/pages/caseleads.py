@@ -14,7 +14,7 @@ from fastapi import APIRouter, Path, Query, Response
 
 from custodes.api.console.pages.casedesk import AtCase, Working, casework
 from custodes.casework import Answer, CandidateState, CaseImage, Lead
-from custodes.casework.model import CHECKLIST
+from custodes.casework.judging import CHECKLIST
 from custodes.errors import Conflict, Denied, NotFound
 from custodes.governance import Role
 from custodes.operations.comparing import ReviewView

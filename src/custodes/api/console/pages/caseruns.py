@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Searches that go on after their page has been answered: how far each is, and how to end it.
 
-A run is made in a thread: a short one in the gate's, where inference belongs; one in bulk in a thread of its own, one
-at a time, so that pictures and other people's requests have their turn. What it finds is in the database, whoever looks
-at it; what is known here of its progress is this process's alone, and goes with it.
+A run is made in a thread: one of few searches in the gate's, where inference belongs; one of more, whatever it searches
+for, in a thread of its own, one at a time, so that pictures and other people's requests have their turn. What it finds
+is in the database, whoever looks at it; what is known here of its progress is this process's alone, and goes with it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,10 @@ from custodes.casework import Run
 from custodes.errors import Conflict, Throttled
 from custodes.operations.searching import Watch
 
-__all__ = ["Progress", "Runs", "runs_of"]
+__all__ = ["SHORT", "Progress", "Runs", "runs_of"]
+
+SHORT = 20
+"""So many searches a run makes at most that holds one of the gate's threads."""
 
 _PATIENCE = 4.0
 """Seconds for which a page waits for the end of a run; then it shows how far it is."""
@@ -55,13 +58,13 @@ class Runs:
             found.ends = True
         return found is not None
 
-    async def make(self, visit: Visit, work: Callable[[Watch], Run], *, bulk: bool) -> str:
+    async def make(self, visit: Visit, work: Callable[[Watch], Run], *, searches: int) -> str:
         """Make a run, wait for a moment whether it ends, and return its id.
 
         Args:
             visit: whose.
             work: makes it.
-            bulk: whether it may take long.
+            searches: how many it makes; more than :data:`SHORT` take long.
 
         Raises:
             Throttled: if too many wait, or another run in bulk goes on.
@@ -84,7 +87,7 @@ class Runs:
                 raise Conflict("Somebody has stopped it.")
 
         task: asyncio.Future[Run] = asyncio.ensure_future(
-            self._in_bulk(lambda: work(watch)) if bulk else visit.inference(lambda: work(watch))
+            self._in_bulk(lambda: work(watch)) if searches > SHORT else visit.inference(lambda: work(watch))
         )
         self._tasks.add(task)
         task.add_done_callback(lambda _: self._over(task, begun))
@@ -102,7 +105,10 @@ class Runs:
 
     async def _in_bulk(self, work: Callable[[], Run]) -> Run:
         if not self._bulk.acquire(blocking=False):
-            raise Throttled("Another search in bulk goes on.", remedy="Wait until it is done, then search again.")
+            raise Throttled(
+                f"Another run of more than {SHORT} searches goes on.",
+                remedy="Wait until it is done, then search again.",
+            )
         made: Future[Run] = Future()
 
         def go() -> None:

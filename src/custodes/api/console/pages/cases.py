@@ -16,7 +16,7 @@ from custodes.api.console.visits import Visit, Visitor
 from custodes.casework import CandidateState, CaseEvent, CaseFile, CaseImage, CaseStatus, ImageRole
 from custodes.casework.model import after
 from custodes.errors import Conflict, CustodesError, Invalid
-from custodes.governance import Purpose, Role
+from custodes.governance import Authority, Purpose, Role
 from custodes.operations.cases import KEEP_DAYS, CaseView
 
 __all__ = ["router"]
@@ -67,19 +67,24 @@ class _Line:
 
 
 @router.get("")
-async def cases(
-    visit: Visitor,
-    status: Annotated[str, Query(pattern="^(|open|suspended|found|closed)$")] = "",
-    kind: Annotated[str, Query(max_length=40)] = "",
-    text: Annotated[str, Query(max_length=120)] = "",
-) -> Response:
+async def cases(visit: Visitor) -> Response:
     """List the cases that the visitor works on or administers."""
+    return await _list(visit, "", "", "")
+
+
+@router.post("/filter")
+async def filtered(visit: Visitor) -> Response:
+    """List some of these cases; what is looked for may be a name, so that it is in no address."""
+    return await _list(visit, visit.text("status"), visit.text("kind"), visit.text("text")[:120])
+
+
+async def _list(visit: Visit, status: str, kind: str, text: str) -> Response:
     caller, work, app = visit.caller(), casework(visit), visit.console.app
 
     def read() -> tuple[list[_Line], bool]:
         files, counts = work.cases.list(caller), work.browsing.counts(caller)
         names = {p.id: p.name for p in app.people.principals()}
-        wanted = text.strip().casefold()
+        wanted = text.casefold()
         chosen = [
             f
             for f in files
@@ -131,13 +136,7 @@ def _kinds(visit: Visit) -> list[Purpose]:
 
 
 async def _ask(visit: Visit, error: CustodesError | None = None, status: int = 200) -> Response:
-    app, organisation = visit.console.app, visit.session.organisation.id
-
-    def read() -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
-        people = [(p.id, p.name) for p in app.people.principals() if p.organisation == organisation]
-        return people, authorities_of(visit, organisation)
-
-    people, authorities = await visit.quick(read)
+    people, authorities = await visit.quick(lambda: visit.console.app.managing.for_new_case(visit.caller()))
     kinds = [(str(k), str(k).replace("-", " ").capitalize(), _KINDS[k]) for k in _kinds(visit)]
     chosen = visit.text("kind") or (str(visit.session.purpose) if visit.session.purpose in _KINDS else "")
     if not chosen and kinds:
@@ -145,8 +144,8 @@ async def _ask(visit: Visit, error: CustodesError | None = None, status: int = 2
     values = {
         "error": error,
         "kinds": kinds,
-        "people": people,
-        "authorities": authorities,
+        "people": [(p.id, p.name) for p in people],
+        "authorities": [_authority(a) for a in authorities],
         "given": {
             "kind": chosen,
             "title": visit.text("title"),
@@ -165,15 +164,20 @@ def authorities_of(visit: Visit, organisation: str) -> list[tuple[str, str]]:
     """Return the authorities of an organisation that hold today, for a field to choose from."""
     now = datetime.now(UTC)
     return [
-        (a.id, f"{str(a.kind).replace('-', ' ').capitalize()}, {a.issuer}, until {a.not_after:%Y-%m-%d}")
+        _authority(a)
         for a in visit.console.app.grounds.authorities()
         if a.organisation == organisation and a.not_before <= now < a.not_after
     ]
 
 
+def _authority(found: Authority) -> tuple[str, str]:
+    kind = str(found.kind).replace("-", " ").capitalize()
+    return found.id, f"{kind}, {found.issuer}, until {found.not_after:%Y-%m-%d}"
+
+
 @router.get("/new")
 async def ask_for_case(visit: Visitor) -> Response:
-    """Ask what a new case is about."""
+    """Ask what a new case is about; who opens none is refused, since the form has names of people and issuers."""
     return await _ask(visit)
 
 

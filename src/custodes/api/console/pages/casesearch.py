@@ -198,7 +198,7 @@ async def search(at: Working) -> Response:
         asked = await visit.quick(lambda: _asked(at))
         if not visit.has("sure") and (asked.poor or asked.what == "import"):
             return await _warn(at, asked)
-        run = await runs_of(visit).make(visit, _maker(at, asked), bulk=asked.what == "import")
+        run = await runs_of(visit).make(visit, _maker(at, asked), searches=asked.searches)
     except Invalid as error:
         what = visit.text("what")
         image = visit.text("image") if what == "photo" else ""

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The faces of a collection: browsing, a person's report, and erasing with a receipt.
 
-No photo is kept, so that there are no pictures to show: a face is an id, a label, when and whence it came, and where it
-was in its photo.
+No photo is kept here, so that there are no pictures to show: a face is an id, a label, when and whence it came, and
+where it was in its photo. Photos are cases' (a report says which keep some).
 """
 
 from __future__ import annotations
@@ -185,9 +185,13 @@ def _told(found: Report) -> dict[str, object]:
                 "enrolled_at": None if h.enrolled_at is None else time_of(h.enrolled_at),
                 "provenance": h.provenance,
                 "consent": h.consent,
-                "held": "an encrypted template, the box in the photo, the label; no photo",
+                "held": "an encrypted template, the box in the photo, the label",
             }
             for r, h in found.references
+        ],
+        "photos": [
+            {"case": p.case, "count": p.count, "until": p.until, "keep_days": p.keep_days, "told": p.words}
+            for p in found.photos
         ],
         "consents": [
             {

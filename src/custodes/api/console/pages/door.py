@@ -35,8 +35,10 @@ async def _welcome(stranger: StrangerAtDoor, token: str, path: str) -> Response:
     before = stranger.console.cookies.token(stranger.request)
     if before:
         await stranger.quick(lambda: stranger.console.app.sign_in.sign_out(before))
+    known_by = await stranger.quick(lambda: stranger.console.app.sign_in.browser(token))
     response = RedirectResponse(path, status_code=303)
     stranger.console.cookies.set_token(response, token)
+    stranger.console.cookies.set_browser(response, known_by)
     return response
 
 
@@ -51,9 +53,9 @@ async def sign_in(stranger: Stranger) -> Response:
     """Let somebody in."""
     app = stranger.console.app
     name, password, code = stranger.text("name"), stranger.secret("password"), stranger.text("code")
-    after = local_path(stranger.text("next"))
+    after, browser = local_path(stranger.text("next")), stranger.console.cookies.browser(stranger.request)
     try:
-        token = await proving(stranger, lambda: app.sign_in.sign_in(name, password, code))
+        token = await proving(stranger, lambda: app.sign_in.sign_in(name, password, code, browser=browser))
     except Denied as error:
         return stranger.page("sign_in.html.j2", {"next": after, "error": error, "name": name}, status=403)
     return await _welcome(stranger, token, after)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Response
 
-from custodes.api.console.pages.people import PrincipalId, address, show_person
+from custodes.api.console.pages.people import NO_ADDRESS, PrincipalId, show_person
 from custodes.api.console.reading import beside, known, whole
 from custodes.api.console.visits import Visit, Visitor
 from custodes.errors import CustodesError, Invalid
@@ -75,7 +75,7 @@ async def _make(visit: Visit, principal: str) -> AccessKey:
 
 def _made(visit: Visit, key: AccessKey, back: str) -> Response:
     """Show a key's secret, this once."""
-    region, endpoint = visit.console.app.config.server.region, address(visit)
+    region, endpoint = visit.console.app.config.server.region, visit.address or "/"
     profile = (
         f"[custodes]\naws_access_key_id = {key.access_key_id}\naws_secret_access_key = {key.secret}\n"
         f"region = {region}\nendpoint_url = {endpoint}\n"
@@ -84,7 +84,7 @@ def _made(visit: Visit, key: AccessKey, back: str) -> Response:
         "title": "A new access key",
         "trail": [("Keys", back), (key.access_key_id, "")],
         "lead": "The secret is shown this once. It belongs into a file that its holder alone can read, and into no "
-        "e-mail.",
+        "e-mail." + ("" if visit.address else NO_ADDRESS),
         "secrets": [
             ("id", "Access key id", key.access_key_id),
             ("secret", "Secret", key.secret or ""),

@@ -30,6 +30,7 @@ _KINDS_OF_ALARM = {
     AlarmKind.TRACKING: "A search would have followed one person through several places",
     AlarmKind.OVERDUE: "An emergency search was asked for while an earlier one is unanswered",
     AlarmKind.CASE: "A case of the police was opened",
+    AlarmKind.LOGIN: "Somebody made a link or key for a person who had one: ask that person yourself",
 }
 
 

@@ -16,7 +16,7 @@ from custodes.governance import Principal, Purpose, Role
 from custodes.operations.invitations import Invited
 from custodes.operations.managing import Person, Staff
 
-__all__ = ["ROLES", "PrincipalId", "address", "router", "show_person", "training_of"]
+__all__ = ["NO_ADDRESS", "ROLES", "PrincipalId", "router", "show_person", "training_of"]
 
 router = APIRouter(prefix="/console/people")
 
@@ -30,6 +30,9 @@ ROLES = (
     (Role.OVERSIGHT, "Overseer", "watches: moratoria, stops, alarms; uses no faces; two of them ease a rule"),
     (Role.OPERATOR, "Operator", "runs the installation: organisations and all people"),
 )
+
+NO_ADDRESS = " Put your server's address in front, or set CUSTODES_ENDPOINT."
+"""Said of a link where nobody has configured the server's address."""
 
 _HERE = "/console/people"
 _PAGE = 100
@@ -45,12 +48,6 @@ def training_of(principal: Principal, now: datetime) -> tuple[str, str]:
     if until <= now:
         return f"lapsed {until:%Y-%m-%d}", "bad"
     return (f"lapses {until:%Y-%m-%d}", "warn") if until - now < _SOON else (f"until {until:%Y-%m-%d}", "good")
-
-
-def address(visit: Visit) -> str:
-    """Return the address at which people and clients reach the server."""
-    told = visit.console.app.config.server.endpoint or str(visit.request.base_url)
-    return told.rstrip("/")
 
 
 def _grantable(visit: Visit) -> list[tuple[str, str, str]]:
@@ -213,8 +210,8 @@ async def invite(visit: Visitor, principal: PrincipalId) -> Response:
         "title": "An invitation",
         "trail": [("People", _HERE), (principal, f"{_HERE}/{principal}"), ("Invitation", "")],
         "lead": f"It works once, until {made.expires_at:%Y-%m-%d %H:%M} UTC. Hand it to the person alone: whoever "
-        "has it sets their password. Earlier links of theirs have ended.",
-        "secrets": [("link", "Link", f"{address(visit)}/console/invitation/{made.token}")],
+        "has it sets their password. Earlier links of theirs have ended." + ("" if visit.address else NO_ADDRESS),
+        "secrets": [("link", "Link", f"{visit.address}/console/invitation/{made.token}")],
         "snippet": "",
         "back": f"{_HERE}/{principal}",
     }

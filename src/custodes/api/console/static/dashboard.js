@@ -6,7 +6,6 @@ import { request } from "./api.js";
 
 const EVERY = 5000;
 const COUNTING = 150;
-const WHOLE = 6; // so often what takes longer to count is asked for as well
 const NOBODY = 10 * 60 * 1000;
 
 const box = document.querySelector("[data-live-box]");
@@ -16,7 +15,6 @@ const chart = document.querySelector("[data-live-chart]");
 
 let paused = false;
 let timer = 0;
-let looks = 0;
 let lastSeen = Date.now();
 
 function say(text, state = "") {
@@ -53,8 +51,7 @@ async function look() {
   }
   let wait = EVERY;
   try {
-    looks += 1;
-    const data = await request(looks % WHOLE ? "/console/live" : "/console/live?whole=true");
+    const data = await request("/console/live");
     if (paused) return;
     show(data);
     say(`Live, ${new Date(data.at).toLocaleTimeString()}`);

@@ -6,7 +6,23 @@ const panes = [...viewer.querySelectorAll("[data-pane]")];
 const tools = viewer.querySelector("[data-tools]");
 const tool = (name) => tools.querySelector(`[data-tool="${name}"]`);
 const form = document.querySelector("[data-answer]");
-const GREY = "custodes.grey"; // a wellbeing setting of this browser: sensitive pictures come grey
+const GREY = "custodes-grey"; // a wellbeing setting of this browser: sensitive pictures come grey, as in cases_calm.js
+
+function keptGrey() {
+  try {
+    return localStorage.getItem(GREY);
+  } catch {
+    return null; // no storage: the page's own default holds
+  }
+}
+
+function keepGrey(chosen) {
+  try {
+    localStorage.setItem(GREY, chosen);
+  } catch {
+    // No storage: it holds for this page.
+  }
+}
 
 const fresh = () => ({ zoom: 1, x: 0, y: 0, turn: 0, brightness: 1, contrast: 1, grey: false, invert: false });
 const looks = panes.map(fresh);
@@ -62,7 +78,7 @@ function whole(on) {
 }
 
 for (const name of ["zoom", "turn", "brightness", "contrast"]) tool(name).addEventListener("input", (e) => set(name, Number(e.target.value)));
-tool("grey").addEventListener("change", (e) => { set("grey", e.target.checked); localStorage.setItem(GREY, e.target.checked ? "yes" : "no"); });
+tool("grey").addEventListener("change", (e) => { set("grey", e.target.checked); keepGrey(e.target.checked ? "on" : "off"); });
 tool("invert").addEventListener("change", (e) => set("invert", e.target.checked));
 tool("whole")?.addEventListener("change", (e) => whole(e.target.checked));
 tool("reset").addEventListener("click", reset);
@@ -120,6 +136,6 @@ document.addEventListener("keydown", (e) => {
   if (act) { e.preventDefault(); act(); }
 });
 
-if (viewer.hasAttribute("data-sensitive") && localStorage.getItem(GREY) !== "no") for (const look of looks) look.grey = true;
+if ((keptGrey() ?? (viewer.hasAttribute("data-sensitive") ? "on" : "off")) === "on") for (const look of looks) look.grey = true;
 tools.hidden = false;
 draw();

@@ -208,6 +208,7 @@ def _searches() -> None:
         sa.Column("by", sa.Text, nullable=False),
         sa.Column("searches", sa.Integer, nullable=False),
         sa.Column("candidates", sa.Integer, nullable=False),
+        sa.Column("held_until", sa.Double, nullable=False),
     )
     op.create_table(
         "search_records",
