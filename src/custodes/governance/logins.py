@@ -88,7 +88,8 @@ def wait_until(failures: int, now: datetime) -> datetime | None:
     """Return until when no further try counts after so many failures, the last of them now; None while one may try."""
     if failures < _FREE:
         return None
-    return now + min(_LONGEST_WAIT, _FIRST_WAIT * 2 ** min(failures - _FREE, 10))
+    doublings: int = min(failures - _FREE, 10)
+    return now + min(_LONGEST_WAIT, _FIRST_WAIT * (1 << doublings))
 
 
 def _hash(token: str) -> bytes:
@@ -168,8 +169,8 @@ class Logins:
         """Count a failure; from the fifth on the next try has to wait, longer each time."""
         count = login.failures + 1
         until = wait_until(count, now)
-        told = {"failures": count, "locked_until": None if until is None else until.timestamp()}
-        self._update(c, login.principal, told)
+        at = None if until is None else until.timestamp()
+        self._update(c, login.principal, {"failures": count, "locked_until": at})
 
     def succeeded(self, c: sa.Connection, principal: str) -> None:
         """Forget failures."""

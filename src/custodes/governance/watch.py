@@ -160,7 +160,8 @@ class Watch:
         if newest is None or overseen:
             return newest is not None
         made = c.scalar(sa.select(logins.c.created_at).where(logins.c.principal == principal))
-        return now.timestamp() < max(newest, made or 0.0) + _HELD
+        since: float = max(newest, made or 0.0)
+        return now.timestamp() < since + _HELD
 
     def alarms(self, c: sa.Connection) -> tuple[Alarm, ...]:
         """Read all alarms, the newest first."""
