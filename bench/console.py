@@ -19,7 +19,7 @@ from urllib.parse import urljoin, urlsplit
 
 import httpx
 
-from bench.client import start
+from bench.client import connect, start
 from bench.report import Row, at_most
 from bench.service import PORTRAIT, enrol_random, photo
 from custodes.app import App
@@ -43,6 +43,7 @@ def run(quick: bool) -> list[Row]:
     with tempfile.TemporaryDirectory() as folder:
         token = _furnish(Path(folder), faces, cases=10 if quick else 50)
         server, _ = start(Path(folder))
+        connect(server).close()  # waits until it answers
         try:
             with httpx.Client(base_url=server.endpoint, follow_redirects=True, timeout=60) as client:
                 _enter(client, token)
