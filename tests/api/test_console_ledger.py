@@ -18,8 +18,9 @@ import pytest
 
 from custodes.api.console.entries import Wanted, commitments, newest
 from custodes.api.console.facade import facts_now
-from custodes.api.console.figures import _plain, to_csv
+from custodes.api.console.figures import to_csv
 from custodes.app import App
+from custodes.casework.imports import inert
 from custodes.config import Config
 from custodes.errors import Denied
 from custodes.governance import OPERATOR, Caller, OrgClass, Purpose, Role
@@ -229,7 +230,7 @@ def test_small_counts_stay_hidden_in_the_csv(house: House) -> None:
 
 def test_a_cell_of_the_csv_is_no_formula() -> None:
     """A name that begins as one is quoted."""
-    assert [_plain(t) for t in ("=1+1", "@x", "-2", "+3", "searches")] == ["'=1+1", "'@x", "'-2", "'+3", "searches"]
+    assert [inert(t) for t in ("=1+1", "@x", "-2", "+3", "searches")] == ["'=1+1", "'@x", "'-2", "'+3", "searches"]
 
 
 def test_commitments_are_told_from_other_hashes(house: House) -> None:
