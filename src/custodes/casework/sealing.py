@@ -3,36 +3,21 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 
 import orjson
 
 from custodes.db import Vault
+from custodes.db.values import new_id, seconds, time_of
 from custodes.errors import Invalid
 
 __all__ = ["Sealer", "moment", "new_id", "seconds", "time_of", "words"]
 
 
-def new_id(prefix: str) -> str:
-    """Return a random id that tells nothing but its kind."""
-    return f"{prefix}-{secrets.token_hex(8)}"
-
-
-def time_of(value: float) -> datetime:
-    """Return the time of seconds since 1970."""
-    return datetime.fromtimestamp(value, UTC)
-
-
 def moment(value: float | None) -> datetime | None:
     """Return the time of seconds since 1970, or None."""
     return None if value is None else time_of(value)
-
-
-def seconds(value: datetime | None) -> float | None:
-    """Return seconds since 1970, or None."""
-    return None if value is None else value.timestamp()
 
 
 def words(text: str, what: str, most: int, *, lines: bool = False, empty: bool = True) -> str:

@@ -4,11 +4,11 @@
 from __future__ import annotations
 
 import re
-import secrets
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
+from custodes.db.values import new_id
 from custodes.errors import Invalid
 from custodes.governance.request import NO_JURISDICTION, AuthorityKind, OrgClass, Purpose, Role
 
@@ -42,11 +42,6 @@ OPERATOR = "operator"
 """Id of its first principal, who runs the installation."""
 
 _HASH = re.compile(r"[0-9a-f]{64}")
-
-
-def new_id(prefix: str) -> str:
-    """Return a random id that tells nothing but its kind."""
-    return f"{prefix}-{secrets.token_hex(8)}"
 
 
 def one_line(text: str, what: str, most: int = 500) -> str:

@@ -12,27 +12,22 @@ from typing import Any
 from custodes.errors import Invalid
 from custodes.governance.request import Action, OrgClass, Purpose
 
-__all__ = ["GROUPS", "Exemption", "Moratorium", "moratorium_from_json", "moratorium_to_json"]
+__all__ = ["GROUPS", "USES", "Exemption", "Moratorium", "moratorium_from_json", "moratorium_to_json"]
 
 GROUPS = frozenset({"Recognise", "Search", "Store"})
 """Groups of actions that a moratorium may name instead of single ones."""
 
-_USES = frozenset(
-    map(
-        str,
-        (
-            Action.DETECT,
-            Action.COMPARE,
-            Action.SEARCH_REFERENCES,
-            Action.SEARCH_SUBJECTS,
-            Action.WATCH,
-            Action.ENROL,
-            Action.IMPORT_IMAGES,
-            Action.ASSOCIATE,
-            Action.CREATE_COLLECTION,
-            Action.CREATE_SUBJECT,
-        ),
-    )
+USES = (
+    Action.DETECT,
+    Action.COMPARE,
+    Action.SEARCH_REFERENCES,
+    Action.SEARCH_SUBJECTS,
+    Action.WATCH,
+    Action.ENROL,
+    Action.IMPORT_IMAGES,
+    Action.ASSOCIATE,
+    Action.CREATE_COLLECTION,
+    Action.CREATE_SUBJECT,
 )
 """What a moratorium may forbid: uses of faces. Deleting, reading and governing it can't."""
 
@@ -91,7 +86,7 @@ class Moratorium:
             raise Invalid("A moratorium's id has 1 to 64 lower-case letters, digits, dots and hyphens.")
         if not self.classes or not self.actions:
             raise Invalid("A moratorium names at least one class of organisation and one action.")
-        strays = self.actions - GROUPS - _USES
+        strays = self.actions - GROUPS - set(map(str, USES))
         if strays:
             raise Invalid(f"A moratorium can't forbid {', '.join(sorted(strays))}: it forbids uses of faces.")
         if not all(_JURISDICTION.fullmatch(j) for j in self.jurisdictions):

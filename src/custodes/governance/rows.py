@@ -4,11 +4,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import UTC, datetime
 
 import orjson
 import sqlalchemy as sa
 
+from custodes.db.values import seconds, time_of
 from custodes.governance.schema import governance_state
 
 __all__ = ["dump", "load", "rise", "seconds", "time_of", "version"]
@@ -28,16 +28,6 @@ def rise(c: sa.Connection) -> None:
     done = c.execute(sa.update(governance_state).values(version=governance_state.c.version + 1))
     if not done.rowcount:
         c.execute(sa.insert(governance_state).values(id=_ROW, version=1))
-
-
-def time_of(value: float) -> datetime:
-    """Return the time of seconds since 1970."""
-    return datetime.fromtimestamp(value, UTC)
-
-
-def seconds(value: datetime | None) -> float | None:
-    """Return seconds since 1970, or None."""
-    return None if value is None else value.timestamp()
 
 
 def dump(values: Iterable[str]) -> str:

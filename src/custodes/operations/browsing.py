@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+import sqlalchemy as sa
+
 from custodes.casework import CandidateState, CaseImage, ImageRole, Run, RunState
 from custodes.governance import Caller, Role
 from custodes.governance.rulebook import floor_of
@@ -107,8 +109,7 @@ class Browsing:
         """
         desk = self._desk
         with desk.db.read() as c:
-            found = desk.searches.run(c, run)
-            desk.file(c, caller, found.case)
+            found = self._found(c, caller, run)
             if found.state != RunState.RUNNING:
                 return found
             return replace(found, searches=len(desk.searches.searches(c, run=run)))
@@ -121,8 +122,7 @@ class Browsing:
         """
         desk = self._desk
         with desk.db.read() as c:
-            found = desk.searches.run(c, run)
-            desk.file(c, caller, found.case)
+            found = self._found(c, caller, run)
             return run in desk.files.exposed(c, found.case, desk.principal(c, caller).person)
 
     def holds(self, caller: Caller, run: str, candidate: str) -> bool:
@@ -133,9 +133,13 @@ class Browsing:
         """
         desk = self._desk
         with desk.db.read() as c:
-            found = desk.searches.run(c, run)
-            desk.file(c, caller, found.case)
+            self._found(c, caller, run)
             return candidate in {k.id for k in desk.searches.candidates(c, run=run)}
+
+    def _found(self, c: sa.Connection, caller: Caller, run: str) -> Run:
+        found = self._desk.searches.run(c, run)
+        self._desk.file(c, caller, found.case)
+        return found
 
     def thresholds(self, caller: Caller) -> Thresholds:
         """Tell from which similarity a search of the caller's starts, by the rules that bind them.

@@ -66,14 +66,6 @@ class PictureOperations:
         known = self._cases.photo(caller, case, image)
         return self._shown(known, size, face, hidden=self._is_hidden(caller, case, known))
 
-    def is_hidden(self, caller: Caller, case: str, image: str) -> bool:
-        """Tell whether the caller sees a photo blurred.
-
-        Raises:
-            NotFound: if there is no such case or photo.
-        """
-        return self._is_hidden(caller, case, self._cases.photo(caller, case, image))
-
     def hidden(self, caller: Caller, case: str, images: Sequence[CaseImage]) -> frozenset[str]:
         """Return which of some photos of a case the caller sees blurred, by id; in a closed case all sensitive ones."""
         files = self._desk.files

@@ -43,7 +43,6 @@ LASTS = timedelta(hours=12)
 _SEEN = timedelta(minutes=1)  # so often it is noted that a session is used
 _REFUSALS = 20  # entries a minute
 _ORDER = "custodes.sign-in"
-_ISSUER = "Custodes"
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,26 +14,14 @@ from custodes.api.console.shown import words
 from custodes.api.console.visits import Visit, Visitor
 from custodes.api.console.wording import ACTIONS, GROUPS, exempt_choices, moratorium_shown
 from custodes.errors import Conflict, CustodesError, Invalid, NotFound
-from custodes.governance import Action, Organisation, OrgClass, Purpose, Role, StopScope
-from custodes.governance.moratorium import Exemption, Moratorium
+from custodes.governance import Organisation, OrgClass, Purpose, Role, StopScope
+from custodes.governance.moratorium import USES, Exemption, Moratorium
 
 __all__ = ["router"]
 
 router = APIRouter(prefix="/console/rules")
 
 _RULES = "/console/rules"
-_SINGLE = (
-    Action.DETECT,
-    Action.COMPARE,
-    Action.SEARCH_REFERENCES,
-    Action.SEARCH_SUBJECTS,
-    Action.WATCH,
-    Action.ENROL,
-    Action.IMPORT_IMAGES,
-    Action.ASSOCIATE,
-    Action.CREATE_COLLECTION,
-    Action.CREATE_SUBJECT,
-)
 _PURPOSES_OF: dict[OrgClass, tuple[Purpose, ...]] = {
     OrgClass.GENERAL: (Purpose.PHOTO_LIBRARY, Purpose.ACCESS_CONTROL, Purpose.IDENTITY_VERIFICATION),
     OrgClass.HOUSEHOLD: (Purpose.PHOTO_LIBRARY, Purpose.HOME_SECURITY),
@@ -65,7 +53,7 @@ async def _declaring(visit: Visit, error: CustodesError | None = None, status: i
         "forms": [moratorium_shown(m, now) for m in forms],
         "classes": [(str(c), words(c)) for c in OrgClass if c != OrgClass.OVERSIGHT],
         "groups": list(GROUPS.items()),
-        "actions": [(str(a), ACTIONS[a]) for a in _SINGLE],
+        "actions": [(str(a), ACTIONS[a]) for a in USES],
         "purposes": [(str(p), words(p)) for p in Purpose if p != Purpose.OVERSIGHT],
         "exemptions": exempt_choices(_PURPOSES_OF),
         "given": {n: visit.text(n) for n in ("id", "jurisdictions", "begins", "ends", "citation", "explain", "remedy")},
