@@ -33,6 +33,18 @@ _TITLE = 120
 _ABOUT = 4000
 
 
+_OWN = sa.select(case_files.c.id).where(
+    case_files.c.id == sa.bindparam("name"), case_files.c.organisation == sa.bindparam("organisation")
+)
+_CLOSED = sa.select(case_files.c.id).where(
+    case_files.c.id.in_(sa.bindparam("names", expanding=True)),
+    ~sa.exists().where(
+        case_members.c.case_id == case_files.c.id, case_members.c.principal == sa.bindparam("principal")
+    ),
+)
+"""Asked with every use of a collection, so that they are built once."""
+
+
 @dataclass(frozen=True, slots=True)
 class CaseUse:
     """A collection that a case may use, by random id; ``own``: the one that its imports are enrolled in."""
@@ -228,16 +240,14 @@ class CaseFiles:
 
     def has_own(self, c: sa.Connection, name: str, organisation: str) -> bool:
         """Tell whether a name is that of a case's own collection: the one that is called like a case of its owner."""
-        mine = (case_files.c.id == name) & (case_files.c.organisation == organisation)
-        return c.execute(sa.select(case_files.c.id).where(mine)).first() is not None
+        return c.execute(_OWN, {"name": name, "organisation": organisation}).first() is not None
 
     def closed_to(self, c: sa.Connection, principal: str, names: Iterable[str]) -> frozenset[str]:
         """Return which names are those of cases that a principal doesn't work on."""
         wanted, found = list(names), set[str]()
-        works = sa.exists().where(case_members.c.case_id == case_files.c.id, case_members.c.principal == principal)
         for start in range(0, len(wanted), _IN):
-            query = sa.select(case_files.c.id).where(case_files.c.id.in_(wanted[start : start + _IN]), ~works)
-            found.update(c.execute(query).scalars())
+            some = {"names": wanted[start : start + _IN], "principal": principal}
+            found.update(c.execute(_CLOSED, some).scalars())
         return frozenset(found)
 
     # --- sightings ---
