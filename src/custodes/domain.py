@@ -41,6 +41,7 @@ __all__ = [
     "SubjectStatus",
     "Template",
     "UInt8",
+    "cosines",
 ]
 
 Float32 = npt.NDArray[np.float32]
@@ -299,6 +300,23 @@ class Template:
         norm = float(np.linalg.norm(self.vector))
         if not abs(norm - 1.0) < 1e-3:
             raise Invalid(f"A template has unit length, got {norm}.")
+
+
+def cosines(vectors: Float32, query: Float32) -> Float32:
+    """Compute scores, the one way in which anything here does: summed in float64 and rounded once to float32.
+
+    A row's score depends on that row and the query alone, so that whoever compares the same two templates, one by one
+    or in a search of millions, gets the same number to the last bit.
+
+    Args:
+        vectors: ``(n, d)`` float32 of unit length.
+        query: ``(d,)`` float32 of unit length, or ``(n, d)``, one for each row.
+
+    Returns:
+        ``(n,)`` float32, -1..1.
+    """
+    scores: Float32 = np.vecdot(vectors.astype(np.float64), query.astype(np.float64)).astype(np.float32)
+    return scores
 
 
 @dataclass(frozen=True, slots=True)

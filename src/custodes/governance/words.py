@@ -89,6 +89,8 @@ class Action(StrEnum):
     VIEW_IMAGE = "ViewImage"
     EXPORT_LEAD = "ExportLead"
     REVIEW = "Review"
+    EVALUATE = "Evaluate"
+    SCORE_PAIRS = "ScorePairs"
     MANAGE_ORGANISATIONS = "ManageOrganisations"
     MANAGE_PEOPLE = "ManagePeople"
     MANAGE_KEYS = "ManageKeys"
@@ -110,5 +112,5 @@ class Action(StrEnum):
 SEARCHES = frozenset({Action.SEARCH_REFERENCES, Action.SEARCH_SUBJECTS, Action.WATCH})
 """One-to-many: what is answered with candidates."""
 
-COUNTED = SEARCHES | {Action.COMPARE, Action.ASSOCIATE}
+COUNTED = SEARCHES | {Action.COMPARE, Action.ASSOCIATE, Action.SCORE_PAIRS}
 """Whatever tells how alike faces are: what counts against the caps."""

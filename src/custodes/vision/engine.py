@@ -30,6 +30,7 @@ from custodes.domain import (
     Score,
     Template,
     UInt8,
+    cosines,
 )
 from custodes.errors import Invalid
 from custodes.vision import quality
@@ -163,7 +164,7 @@ class Engine:
         """
         if not a.pack == b.pack == self._pack.manifest.id:
             raise Invalid(f"Templates of {a.pack} and {b.pack} can't be compared by {self._pack.manifest.id}.")
-        cosine = float(a.vector @ b.vector)
+        [cosine] = cosines(a.vector[None], b.vector).tolist()
         return Score(cosine, self._pack.similarity(cosine))
 
     @staticmethod

@@ -78,7 +78,7 @@ class Pack:
     def __init__(self, manifest: Manifest, *, cache: Path, provider: str = "cpu", threads: int = 1) -> None:
         self.manifest = manifest
         self._cache = cache
-        self._provider = provider
+        self.provider = provider
         self._threads = threads
         self._models: dict[str, Model] = {}
         self._opening = threading.Lock()
@@ -124,7 +124,7 @@ class Pack:
         spec = self.spec(role)
         with self._opening:
             if role not in self._models:
-                self._models[role] = Model(_ready(spec, self._cache), provider=self._provider, threads=self._threads)
+                self._models[role] = Model(_ready(spec, self._cache), provider=self.provider, threads=self._threads)
             return self._models[role]
 
     def similarity(self, cosine: float) -> float:

@@ -20,7 +20,7 @@ from onnxruntime.capi import onnxruntime_pybind11_state as native
 from custodes.domain import Float32
 from custodes.errors import Invalid, Unavailable
 
-__all__ = ["Model", "available_providers"]
+__all__ = ["Model", "available_providers", "runtime_version"]
 
 _FATAL_ONLY = 4
 _ERRORS_ONLY = 3
@@ -53,6 +53,11 @@ def available_providers() -> tuple[str, ...]:
     """Return the providers that this installation of ONNX Runtime was built with."""
     built = set(ort.get_available_providers())
     return tuple(name for name, provider in _PROVIDERS.items() if provider in built)
+
+
+def runtime_version() -> str:
+    """Return the version of ONNX Runtime."""
+    return str(ort.__version__)
 
 
 def _options(threads: int) -> ort.SessionOptions:

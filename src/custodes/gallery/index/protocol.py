@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What every index promises: the ``VectorIndex`` plugin point, its result, and the definition of a score.
+"""What every index promises: the ``VectorIndex`` plugin point and its result.
 
-The score of two unit vectors is their float32 elements' inner product, summed in float64 and rounded once to
-float32 (:func:`cosines`). A row's score depends on that row and the query alone, never on the rows beside it, so
-equal vectors have equal scores and a candidate list is reproducible.
+Scores are :func:`custodes.domain.cosines`, which depend on a row and the query alone, never on the rows beside it, so
+that equal vectors have equal scores and a candidate list is reproducible.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from custodes.domain import Float32
+from custodes.domain import Float32, cosines
 
 __all__ = ["Fetch", "Hits", "Int64", "VectorIndex", "cosines"]
 
@@ -24,20 +23,6 @@ Int64 = npt.NDArray[np.int64]
 Fetch = Callable[[Int64], Float32]
 """Read vectors from the store: ``(n,)`` int64 keys in, ``(n, d)`` float32 out, in the same order, a few thousand at
 a time. What it raises (a row that is gone, say) ends the search and reaches the caller."""
-
-
-def cosines(vectors: Float32, query: Float32) -> Float32:
-    """Compute the scores that an index answers with.
-
-    Args:
-        vectors: ``(n, d)`` float32 of unit length.
-        query: ``(d,)`` float32 of unit length.
-
-    Returns:
-        ``(n,)`` float32, -1..1.
-    """
-    scores: Float32 = np.vecdot(vectors.astype(np.float64), query.astype(np.float64)).astype(np.float32)
-    return scores
 
 
 @dataclass(frozen=True, slots=True, eq=False)

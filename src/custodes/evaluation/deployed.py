@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What runs here, in a form that changes when a score may: its fingerprint makes evaluations of anything else void."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import asdict
+
+import orjson
+
+import custodes
+from custodes.evaluation.results import Deployed, Network
+from custodes.vision.pack import Pack
+from custodes.vision.session import runtime_version
+
+__all__ = ["SCORING", "deployed"]
+
+SCORING = ("detector", "landmarks", "embedder")
+"""Roles of the networks that a score depends on."""
+
+
+def _sha256(value: object) -> str:
+    return hashlib.sha256(orjson.dumps(value, option=orjson.OPT_SORT_KEYS)).hexdigest()
+
+
+def deployed(pack: Pack, detail: int) -> Deployed:
+    """Describe a pack as it runs here.
+
+    The fingerprint is the SHA-256 of pack, version, networks, calibration, thresholds, provider and detail as JSON with
+    sorted keys.
+
+    Args:
+        pack: with the calibration that is in force.
+        detail: the setting ``vision.detail``, which decides how small a face is found.
+
+    Raises:
+        NotFound: if the pack lacks a network that a score depends on.
+    """
+    manifest, specs = pack.manifest, [pack.spec(role) for role in SCORING]
+    told = {
+        "pack": manifest.id,
+        "pack_version": manifest.version,
+        "networks": [{"role": s.role, "sha256": s.sha256} for s in specs],
+        "calibration": _sha256([[k.cosine, k.similarity] for k in pack.calibration.knots]),
+        "thresholds": _sha256(asdict(manifest.thresholds)),
+        "provider": pack.provider,
+        "detail": detail,
+    }
+    return Deployed(
+        pack=manifest.id,
+        pack_version=manifest.version,
+        networks=tuple(Network(s.role, s.sha256) for s in specs),
+        calibration=str(told["calibration"]),
+        thresholds=str(told["thresholds"]),
+        provider=pack.provider,
+        detail=detail,
+        runtime=runtime_version(),
+        software=custodes.__version__,
+        fingerprint=_sha256(told),
+    )
