@@ -101,6 +101,7 @@ class Action(StrEnum):
     FILE_CONSENT = "FileConsent"
     ATTEST_DUTY = "AttestDuty"
     DISCLOSE = "Disclose"
+    PUBLISH_EVALUATION = "PublishEvaluation"
     DECLARE_MORATORIUM = "DeclareMoratorium"
     STOP_USE = "StopUse"
     ENABLE_RULEBOOK = "EnableRulebook"
