@@ -13,6 +13,7 @@ from custodes.governance.request import (
     Action,
     AuthorityFacts,
     CaseFacts,
+    EvaluationFacts,
     OrganisationFacts,
     OrgClass,
     Percent,
@@ -21,7 +22,7 @@ from custodes.governance.request import (
     Target,
     Use,
 )
-from custodes.governance.rulebook import default_moratoria, shipped
+from custodes.governance.rulebook import default_moratoria, shipped, standard
 
 __all__ = ["measure", "run"]
 
@@ -47,11 +48,17 @@ def _requests() -> dict[str, Request]:
         authority=AuthorityFacts("warrant", True, purposes, frozenset({"77ab"}), True, _NOW, _NOW + timedelta(days=30)),
         collection=Target("77ab", True, OrgClass.LAW_ENFORCEMENT, Purpose.CRIMINAL_INVESTIGATION, retention_days=365),
         threshold=Percent(99),
+        evaluation=EvaluationFacts(True, 90, Percent(80), 2, True, 400, 30_000),
     )
     return {
         "a photo app's search": Request("ann", Action.SEARCH_REFERENCES, photo_app),
         "a police search with case and warrant": Request("bob", Action.SEARCH_REFERENCES, police),
     }
+
+
+def _rules() -> RuleSet:
+    """Return all that is in force from the start."""
+    return RuleSet.compile(standard(shipped()), default_moratoria(shipped()))
 
 
 def _median(call: Callable[[], Decision], times: int) -> float:
@@ -70,7 +77,7 @@ def measure(times: int = 5000) -> dict[str, float]:
     Args:
         times: how many decisions are timed, after a tenth of them to warm up.
     """
-    rules = RuleSet.compile(shipped(), default_moratoria(shipped()))
+    rules = _rules()
     figures = {}
     for name, request in _requests().items():
         decision = rules.decide(request)
@@ -83,9 +90,9 @@ def measure(times: int = 5000) -> dict[str, float]:
 
 def run(quick: bool) -> list[Row]:
     """Return the figures of the rules."""
-    rules = RuleSet.compile(shipped(), default_moratoria(shipped()))
+    rules = _rules()
     begun = time.perf_counter()
-    RuleSet.compile(shipped(), default_moratoria(shipped()))
+    _rules()
     load = (time.perf_counter() - begun) * 1e3
     note = f"p50, {len(rules.rules)} rules of {len(rules.rulebooks)} rulebooks"
     rows = [at_most(f"decide {name}", ms, _BOUND, "ms", note) for name, ms in measure(1000 if quick else 5000).items()]

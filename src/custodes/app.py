@@ -13,9 +13,21 @@ from custodes.config import Config
 from custodes.db import Database, Vault, make_private_folder
 from custodes.domain import AttributeName
 from custodes.errors import Unavailable
+from custodes.evaluation.deployed import deployed
 from custodes.gallery import Collections, IndexCache, References, Retention, Subjects
 from custodes.gallery.index import ExactIndex
-from custodes.governance import Authoriser, Grounds, Keys, Logins, People, Registry, Replays, Restraints, Watch
+from custodes.governance import (
+    Authoriser,
+    Evaluations,
+    Grounds,
+    Keys,
+    Logins,
+    People,
+    Registry,
+    Replays,
+    Restraints,
+    Watch,
+)
 from custodes.ledger import FileSigner, Log
 from custodes.operations.accounts import Accounts
 from custodes.operations.admission import Admission
@@ -24,6 +36,7 @@ from custodes.operations.browsers import Browsers
 from custodes.operations.browsing import Browsing
 from custodes.operations.buckets import Buckets, LocalBuckets, S3Buckets
 from custodes.operations.bundle import BundleOperations
+from custodes.operations.calibrating import CalibrationOperations
 from custodes.operations.candidates import CandidateOperations
 from custodes.operations.caseerasure import CaseErasure
 from custodes.operations.cases import CaseOperations
@@ -33,6 +46,7 @@ from custodes.operations.desk import Desk
 from custodes.operations.dossier import Dossier
 from custodes.operations.engines import Engines
 from custodes.operations.erasure import Eraser, ErasureOperations
+from custodes.operations.evaluations import EvaluationOperations
 from custodes.operations.faces import FaceOperations
 from custodes.operations.grounds import GroundOperations
 from custodes.operations.guard import Guard
@@ -58,6 +72,7 @@ from custodes.operations.sources import Sources
 from custodes.operations.spool import Spool
 from custodes.operations.standing import StandingSearches
 from custodes.operations.subjects import SubjectOperations
+from custodes.operations.testing import TestingOperations
 from custodes.vision.engine import Engine
 from custodes.vision.pack import open_pack
 
@@ -107,6 +122,9 @@ class App:
     packs: PackOperations
     managing: Managing
     overview: Overview
+    testing: TestingOperations
+    evaluations: EvaluationOperations
+    calibration: CalibrationOperations
     casework: Casework
     page_key: bytes
     door_key: bytes
@@ -148,15 +166,18 @@ class App:
         log.check()
         people, grounds, restraints = People(vault.derive("person")), Grounds(), Restraints()
         watch = Watch(vault, vault.derive("sightings"))
-        registry = Registry(people, grounds, restraints)
+        evaluations = Evaluations()
+        registry = Registry(people, grounds, restraints, evaluations)
         begin(database, log, people, restraints, registry)
         collections = Collections(database, clock=clock)
-        authoriser = Authoriser(registry, grounds, watch)
-        guard = Guard(database, authoriser, registry, restraints, grounds, watch, log, collections, notify)
         engines = Engines(
             config.vision.pack,
-            lambda pack: Engine(open_pack(config, pack), config.vision, config.limits),
+            lambda pack: open_pack(config, pack),
+            lambda pack: Engine(pack, config.vision, config.limits),
+            lambda pack: deployed(pack, config.vision.detail).fingerprint,
         )
+        authoriser = Authoriser(registry, grounds, watch, engines.fingerprint)
+        guard = Guard(database, authoriser, registry, restraints, grounds, watch, log, collections, notify)
         cache = IndexCache(vault, ExactIndex)
         references = References(database, vault, cache, max_faces=config.limits.collection_faces, clock=clock)
         subjects = Subjects(database, vault, cache, max_references=config.limits.subject_faces, clock=clock)
@@ -210,13 +231,14 @@ class App:
         spool = Spool(config.spool, config.imports.upload_bytes)
         imports = Imports(vault)
         bench = Bench(guard, desk, references, engines, imports, HashLists(vault), config.limits)
+        faces = FaceOperations(
+            guard, admission, engines, references, images, eraser, config.limits, _switched_on(config)
+        )
         return cls(
             config=config,
             engines=engines,
             guard=guard,
-            faces=FaceOperations(
-                guard, admission, engines, references, images, eraser, config.limits, _switched_on(config)
-            ),
+            faces=faces,
             collections=shelves,
             subjects=SubjectOperations(guard, admission, engines, references, subjects, images, config.limits),
             identity=identity,
@@ -244,6 +266,9 @@ class App:
             packs=PackOperations(config),
             managing=Managing(guard, database, registry, staff, identity, invitations, on_which_ground),
             overview=Overview(guard, database, registry, watch, collections, log),
+            testing=TestingOperations(guard, admission, engines, references, faces, log, config),
+            evaluations=EvaluationOperations(guard, database, registry, evaluations, log, engines, config),
+            calibration=CalibrationOperations(guard, engines, config),
             casework=Casework(
                 cases=cases,
                 pictures=pictures,

@@ -417,7 +417,7 @@ def test_the_navigation_is_by_role(inside: Inside) -> None:
         session = SimpleNamespace(purpose=purpose, roles=frozenset(roles))
         return [item.label for item in console.navigation(session)]
 
-    everybody = ["Rules", "Ledger", "Transparency"]
+    everybody = ["Rules", "Ledger", "Transparency", "Accuracy"]
     assert labels(Purpose.OVERSIGHT, Role.OVERSIGHT) == ["Dashboard", *everybody]
     assert labels(Purpose.MISSING_PERSON, Role.USER) == ["Dashboard", "Collections", "Cases", "Review", *everybody]
     assert "People" in labels(Purpose.MISSING_PERSON, Role.ADMIN)

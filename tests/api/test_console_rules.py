@@ -209,6 +209,7 @@ def test_a_request_is_tried_and_nothing_recorded(board: Board, sign_in) -> None:
         "role": "user",
         "case": "open",
         "authority": "warrant",
+        "evaluation": "good",
         "threshold": "99",
         "trained": "yes",
         "attested": "yes",
@@ -218,6 +219,9 @@ def test_a_request_is_tried_and_nothing_recorded(board: Board, sign_in) -> None:
     assert "This rule forbids it" in page
     page = browser.get("/console/rules/try", params=asked | {"purpose": "missing-person"}).text
     assert "No rule forbids it" in page
+    for evaluation, rule in (("", "missing"), ("void", "changed"), ("old", "old"), ("bad", "false-matches")):
+        page = browser.get("/console/rules/try", params=asked | {"evaluation": evaluation}).text
+        assert f"<code>evaluation-gate.{rule}</code>" in page
     opened = browser.get("/console/rules/try", params=asked | {"action": "OpenCase", "role": "admin"}).text
     assert f"<code>moratorium.{FORM}.cases</code>" in opened
     assert board.app.ledger.size() == before

@@ -87,7 +87,7 @@ def test_health_while_the_database_is_locked(get, wire, server, collection) -> N
 
 
 def test_packs(get) -> None:
-    """Packs are listed with licence, origin and hash of every model, and described one by one."""
+    """Packs are listed with their map to similarity, licence, origin and hash of every model, and one by one."""
     packs = get("/v1/packs").document
     default = get("/v1/health").document["pack"]
     [pack] = [pack for pack in packs if pack["id"] == default]
@@ -96,6 +96,10 @@ def test_packs(get) -> None:
         assert re.fullmatch(r"[0-9a-f]{64}", model["sha256"])
         assert model["licence"]
         assert model["origin"]
+    knots = {knot["similarity"]: knot["false_match_rate"] for knot in pack["calibration"]["knots"]}
+    assert (knots[80.0], knots[99.0], knots[100.0]) == (1e-4, 1e-5, None)
+    assert [set(knot) for knot in pack["calibration"]["knots"]] == [{"cosine", "similarity", "false_match_rate"}] * 7
+    assert pack["calibration"]["measured_on"]
     assert get(f"/v1/packs/{default}").document == pack
 
 
@@ -148,6 +152,10 @@ def test_openapi_is_valid(get) -> None:
         "/v1/metrics",
         "/v1/packs",
         "/v1/packs/{pack_id}",
+        "/v1/testing",
+        "/v1/testing/scores",
+        "/v1/testing/compare",
+        "/v1/testing/search",
         "/ledger/{path}",
     }
     assert document["info"]["version"] == custodes.__version__

@@ -11,6 +11,8 @@ from pathlib import Path
 
 from playwright.sync_api import Page, expect
 from tests.conftest import DATA, Server
+from tests.evaluation import examples
+from tests.evaluation.made import MadeUp
 
 from custodes.app import App
 from custodes.config import Config
@@ -26,11 +28,15 @@ _RESCUER = (Role.ADMIN, Role.USER, Role.REVIEWER)
 
 @dataclass
 class House:
-    """A running server, and how its people sign in: the tokens of their invitations, or nothing once they have."""
+    """A running server, and how its people sign in: the tokens of their invitations, or nothing once they have.
+
+    ``more`` are pages whose shape others have too, and that look otherwise all the same, by who may see them.
+    """
 
     server: Server
     invitations: dict[str, str]
     principals: dict[str, str]
+    more: dict[str, list[str]]
 
     def enter(self, page: Page, who: str, password: str) -> None:
         """Sign somebody in on a page."""
@@ -48,8 +54,22 @@ class House:
         expect(page).to_have_url(re.compile(r"/console$"))
 
 
+def _measured(app: App, cara: str) -> dict[str, list[str]]:
+    """Keep an evaluation of every kind, two of them published; return pages of the fullest by who may see them."""
+    by = {"cara": Caller(cara, Purpose.MISSING_PERSON, provenance="own"), "operator": _ME}
+    pages: dict[str, list[str]] = {who: [] for who in by}
+    for name, made in examples.all_kinds().items():
+        who = "cara" if name in ("verification", "bare") else "operator"
+        kept = app.evaluations.measure(by[who], MadeUp(made.figures, f"Our own photos: {name}")).kept.record.id
+        if name in ("verification", "robustness"):
+            pages[who].append(f"/console/evaluations/{kept}")
+        if name in ("verification", "identification"):
+            app.evaluations.publish(by[who], kept)
+    return pages
+
+
 def furnished(data: Path, start_server: Callable[..., Server]) -> House:
-    """Make an installation with a rescue organisation, a board of oversight and a case with candidates; start it."""
+    """Make an installation with a rescue organisation, a board, a case with candidates and evaluations; start it."""
     app = App.open(Config(data=data))
     rescue = app.people.add_organisation(_ME, "Bring Them Home", OrgClass.VICTIM_RESCUE, "US-CA").id
     board = app.people.add_organisation(_ME, "Board", OrgClass.OVERSIGHT, "US").id
@@ -73,10 +93,11 @@ def furnished(data: Path, start_server: Callable[..., Server]) -> House:
     cases.use_collection(cara, case, "found")
     app.casework.searches.search_references(cara, case, threshold=1.0)
     app.casework.standing.stand(cara, case)
+    more = _measured(app, people["cara"])
     invitations = {
         "cara": app.invitations.invite(_ME, people["cara"], [Purpose.MISSING_PERSON]).token,
         "olga": app.invitations.invite(_ME, people["olga"], [Purpose.OVERSIGHT]).token,
         "operator": app.invitations.invite(_ME, OPERATOR, [Purpose.PHOTO_LIBRARY]).token,
     }
     app.close()
-    return House(start_server(data), invitations, people)
+    return House(start_server(data), invitations, people, more)

@@ -120,14 +120,18 @@ def test_collections_are_made_described_listed_and_deleted(run, ask) -> None:
 
 
 def test_packs_are_listed_and_verified(run, ask) -> None:
-    """The default pack is there and is what its manifest says."""
+    """The default pack is there, says what similarity stands for, and is what its manifest says."""
     [pack] = [p for p in ask("pack", "list") if p["id"] == "custodes-1"]
     assert pack["licence"]
     assert {"detector", "embedder"} <= set(pack["models"])
+    assert pack["calibration"]["measured_on"]
+    assert {"cosine": 0.4828, "similarity": 99.0, "false_match_rate": 1e-5} in pack["calibration"]["knots"]
     checks = ask("pack", "verify")
     assert {c["role"] for c in checks} >= {"detector", "embedder"}
     assert "failed" not in {c["state"] for c in checks}
-    assert run("pack", "list").stdout.decode().splitlines()[1].startswith("*")
+    table = run("pack", "list").stdout.decode().splitlines()
+    assert table[1].startswith("*")
+    assert "80: 1 in 10,000, 99: 1 in 100,000" in table[1]
 
 
 def test_detect_tells_every_face(start, ask, tmp_path: Path) -> None:

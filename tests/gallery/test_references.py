@@ -37,6 +37,23 @@ def test_a_reference_tells_what_was_enrolled(gallery, people) -> None:
     assert np.array_equal(gallery.references.template("c", told.reference_id).vector, vector)
 
 
+def test_templates_of_many_come_in_their_order(gallery, people) -> None:
+    """Each as it was enrolled, also twice; if any is missing, how many and the first few are told."""
+    vectors = people.strangers(9)
+    ids = [r.reference_id for r in gallery.enrol(vectors)]
+    wanted = [5, 0, 5, 8]
+    collection, found = gallery.references.templates("c", [ids[n] for n in wanted])
+    assert collection == gallery.collections.get("c")
+    assert np.array_equal(found, np.array([vectors[n] for n in wanted], np.float32))
+    gallery.references.delete("c", ids[:7])
+    with pytest.raises(NotFound, match=f"lacks 7 of the 9 references: {ids[0]}, .* and 2 more") as caught:
+        gallery.references.templates("c", ids)
+    assert caught.value.code == Code.FACE_MISSING
+    with pytest.raises(NotFound, match=r"lacks 1 of the 2 references: nothing\."):
+        gallery.references.templates("c", [ids[8], "nothing"])
+    assert gallery.references.templates("c", [])[1].shape == (0, collection.dimension)
+
+
 def test_enrolling_counts(gallery, people) -> None:
     """The collection's count follows what is enrolled and deleted."""
     refs = gallery.enrol(people.strangers(5))

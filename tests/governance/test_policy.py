@@ -18,6 +18,7 @@ from custodes.governance.request import (
     Act,
     Action,
     CaseFacts,
+    EvaluationFacts,
     OrganisationFacts,
     OrgClass,
     Percent,
@@ -27,7 +28,7 @@ from custodes.governance.request import (
     Use,
     to_json,
 )
-from custodes.governance.rulebook import Rulebook, default_moratoria, load, schema_text, shipped
+from custodes.governance.rulebook import Rulebook, default_moratoria, load, schema_text, shipped, standard
 
 NOW = datetime(2026, 1, 15, 12, tzinfo=UTC)
 ALBUM = Target("album", own=True, owner_class="general", purpose="photo-library")
@@ -68,7 +69,7 @@ def base() -> Rulebook:
 @pytest.fixture(scope="module")
 def rules() -> RuleSet:
     """All that is in force from the start."""
-    return RuleSet.compile(shipped(), default_moratoria(shipped()))
+    return RuleSet.compile(standard(shipped()), default_moratoria(shipped()))
 
 
 def _with(**facts: object) -> Request:
@@ -126,9 +127,9 @@ def test_a_set_without_its_base_does_not_load(base: Rulebook) -> None:
 
 def test_rules_stand_in_the_order_of_rulebooks(rules: RuleSet) -> None:
     """Base comes first, then moratoria, then the others by name, however they were given."""
-    names = ["amazon-public-safety", "eu-ai-act", "gdpr", "moratorium-2020", "us-il-bipa", "us-wa"]
+    names = ["amazon-public-safety", "eu-ai-act", "evaluation-gate", "gdpr", "moratorium-2020", "us-il-bipa", "us-wa"]
     assert rules.rulebooks == ("base", "moratorium", *names)
-    again = RuleSet.compile(shipped()[::-1], default_moratoria(shipped()))
+    again = RuleSet.compile(standard(shipped())[::-1], default_moratoria(shipped()))
     assert again.hash == rules.hash
 
 
@@ -322,7 +323,12 @@ def test_the_hash_changes_with_any_change(base: Rulebook) -> None:
     assert all(len(h) == 64 for h in hashes)
 
 
-LATER = (",\n  review?: Review", ", paused?: Bool", ",\n  case_kind?: String,\n  target_org?: Organisation")
+LATER = (
+    ",\n  review?: Review",
+    ", paused?: Bool",
+    ",\n  case_kind?: String,\n  target_org?: Organisation",
+    ",\n  evaluation?: Evaluation",
+)
 """Facts that came after the first installations."""
 
 
@@ -340,6 +346,7 @@ def test_a_set_from_before_a_fact_came_decides_what_was_asked_then() -> None:
     assert [rule.id for rule in denied.rules] == ["base.case"]
     assert old.judge(replace(_opening(case_kind=None, target_org=None), action=Action.MANAGE_CASES)).allowed
     assert _denied_by_engine(old.judge(_with(case=CaseFacts("x", open=True, own=True, paused=True))), "paused")
+    assert _denied_by_engine(old.judge(_with(evaluation=EvaluationFacts(True, 1, Percent(99), 2, True, 1, 1))), "evalu")
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", "3", '{"schema": "", "rulebooks": [["base"]]}', "null"])

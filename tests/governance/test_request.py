@@ -19,6 +19,7 @@ from custodes.governance.request import (
     AuthorityFacts,
     CaseFacts,
     ConsentFacts,
+    EvaluationFacts,
     OrganisationFacts,
     OrgClass,
     Percent,
@@ -74,6 +75,9 @@ _USE = st.builds(
     results=_maybe(st.builds(ResultFacts, st.booleans(), st.booleans(), st.booleans(), _COUNT)),
     exigency_overdue=_maybe(st.booleans()),
     review=_maybe(st.builds(ReviewFacts, _COUNT, st.booleans(), st.booleans(), _COUNT)),
+    evaluation=_maybe(
+        st.builds(EvaluationFacts, st.booleans(), _COUNT, _PERCENT, _COUNT, st.booleans(), _COUNT, _COUNT)
+    ),
 )
 _ACT = st.builds(
     Act,
@@ -98,6 +102,15 @@ _ACTIONS = {kind: [a for a in Action if (a in module._ACTS) == (kind is Act)] fo
 REQUESTS = st.builds(Request, _TEXT, st.sampled_from(_ACTIONS[Use]), _USE) | st.builds(
     Request, _TEXT, st.sampled_from(_ACTIONS[Act]), _ACT
 )
+MEASURED = {
+    "current": True,
+    "age_days": 3,
+    "similarity": "99.0000",
+    "groups": 2,
+    "enough": True,
+    "false_match_ppm": 40,
+    "false_non_match_ppm": 9000,
+}
 WRITTEN = {
     "principal": "ann",
     "action": "Detect",
@@ -175,6 +188,12 @@ def _changed(**facts: object) -> dict[str, object]:
         _changed(review={"round": 2, "same_person": False, "exposed": False}),
         _changed(review={"round": "2", "same_person": False, "exposed": False, "controls": 3}),
         _changed(review={"round": 2, "same_person": False, "exposed": 0, "controls": 3}),
+        _changed(evaluation={k: v for k, v in MEASURED.items() if k != "similarity"}),
+        _changed(evaluation=MEASURED | {"similarity": "100.1"}),
+        _changed(evaluation=MEASURED | {"similarity": None}),
+        _changed(evaluation=MEASURED | {"current": 1}),
+        _changed(evaluation=MEASURED | {"groups": 2.0}),
+        _changed(evaluation=MEASURED | {"false_match_ppm": "40"}),
         _changed(target_org={"class": "law-enforcement"}),
         _changed(collection={"id": "a", "own": True, "owner_class": "general", "purpose": "x", "retention_days": "9"}),
     ],
@@ -190,6 +209,14 @@ def test_what_is_a_request_is_read() -> None:
     assert from_json(WRITTEN).facts == Use(
         datetime(2026, 1, 1, tzinfo=UTC), OrganisationFacts(OrgClass.GENERAL), "photo-library"
     )
+
+
+def test_an_evaluation_is_read_as_it_is_written() -> None:
+    """Its similarity is a text of four places, as every similarity; the rest are numbers and truths."""
+    read = from_json(_changed(evaluation=MEASURED))
+    assert isinstance(read.facts, Use)
+    assert read.facts.evaluation == EvaluationFacts(True, 3, Percent(99), 2, True, 40, 9000)
+    assert to_json(read)["facts"]["evaluation"] == MEASURED
 
 
 OLD = {
@@ -211,7 +238,7 @@ def test_facts_that_came_later_are_not_in_what_was_written_before() -> None:
     assert (read.facts.review, read.facts.case) == (None, CaseFacts("missing-person", open=True, own=True))
     written = to_json(read)["facts"]
     assert written["case"] == OLD["facts"]["case"]
-    assert not {"review", "exigency_overdue"} & set(written)
+    assert not {"review", "exigency_overdue", "evaluation"} & set(written)
     act = Act(datetime(2026, 1, 1, tzinfo=UTC), OrganisationFacts(OrgClass.GENERAL), "photo-library", "olga")
     told = to_json(Request("olga", Action.MANAGE_CASES, act))["facts"]
     assert not {"case_kind", "target_org", "police"} & set(told)

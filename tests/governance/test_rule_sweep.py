@@ -21,6 +21,7 @@ from custodes.governance.request import (
     AuthorityFacts,
     CaseFacts,
     ConsentFacts,
+    EvaluationFacts,
     OrganisationFacts,
     OrgClass,
     Percent,
@@ -91,6 +92,7 @@ def _request(point: Point) -> Request:
         threshold=Percent(99.5),
         provenance="case-file",
         live=point.action == Action.WATCH,
+        evaluation=EvaluationFacts(True, 1, Percent(99), 2, True, 100, 10_000),
     )
     return Request("someone", point.action, facts)
 

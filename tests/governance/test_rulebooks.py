@@ -27,6 +27,7 @@ from custodes.governance.rulebook import (
     load,
     read,
     shipped,
+    standard,
 )
 from custodes.governance.trial import Outcome, check, explain, run_cases
 
@@ -38,7 +39,7 @@ NOW = datetime(2026, 1, 15, 12, tzinfo=UTC)
 @pytest.fixture(scope="module")
 def rules() -> RuleSet:
     """All that is in force from the start."""
-    return RuleSet.compile(BOOKS, default_moratoria(BOOKS))
+    return RuleSet.compile(standard(BOOKS), default_moratoria(BOOKS))
 
 
 # --- Worked cases ---------------------------------------------------------------------------------------------------
@@ -52,11 +53,39 @@ def test_a_worked_case_holds(outcome: Outcome) -> None:
 
 
 def test_shipped_rulebooks_are_all_there() -> None:
-    """Base comes first and is locked; the others are not."""
-    books = ["amazon-public-safety", "eu-ai-act", "gdpr", "moratorium-2020", "us-il-bipa", "us-wa"]
-    assert ["base", *books] == IDS
+    """Base comes first and is locked, the others are not; one is off until it is enabled."""
+    books = ["amazon-public-safety", "eu-ai-act", "evaluate-first", "evaluation-gate", "gdpr", "moratorium-2020"]
+    assert ["base", *books, "us-il-bipa", "us-wa"] == IDS
+    assert [book.id for book in BOOKS if book.optional] == ["evaluate-first"]
     assert [book.id for book in BOOKS if book.locked] == ["base"]
     assert all(book.cases and book.sources and book.summary for book in BOOKS)
+
+
+def test_what_is_in_force_is_what_ships_but_for_what_was_changed() -> None:
+    """An optional rulebook waits to be enabled, another to be disabled; base is in force whatever a state says."""
+    ids = set(IDS)
+    assert {b.id for b in standard(BOOKS)} == ids - {"evaluate-first"}
+    changed = {"evaluate-first": True, "us-wa": False, "gdpr": True, "base": False, "gone": True}
+    assert {b.id for b in standard(BOOKS, changed)} == ids - {"us-wa"}
+    assert {b.id for b in standard(BOOKS, {"evaluate-first": False})} == ids - {"evaluate-first"}
+
+
+def test_both_demands_for_an_evaluation_are_one_but_for_whom_they_bind() -> None:
+    """Police and everybody else are asked for the same, by the same bounds; what is typed differs in the similarity."""
+    gate, first = (load(b).text.split("\n\n", 1)[1] for b in ("evaluation-gate", "evaluate-first"))
+    for ours, theirs in (
+        ("evaluation-gate.", "evaluate-first."),
+        ('class == "law-enforcement"', 'class != "law-enforcement"'),
+        ('Action::"Recognise"', 'Action::"Search"'),
+        ("--similarity 99", "--similarity 80"),
+        (
+            "Police search and compare faces only where accuracy was measured",
+            "Here nobody searches before accuracy was measured",
+        ),
+        ("measured before, on", "measured, on"),
+    ):
+        gate = gate.replace(ours, theirs)
+    assert gate == first
 
 
 def test_an_unmet_case_says_what_was_expected() -> None:
@@ -201,7 +230,10 @@ def test_without_a_part_of_a_moratorium_a_case_fails(number: int, weaker: Form) 
 
 CASEWORK = {Action.READ_RESULTS, Action.IMPORT_IMAGES, Action.VIEW_IMAGE, Action.EXPORT_LEAD, Action.REVIEW}
 """Uses that need a case, or kept results."""
-ORDINARY = [a for a in list(Action)[: list(Action).index(Action.MANAGE_ORGANISATIONS)] if a not in CASEWORK]
+MEASURING = {Action.EVALUATE, Action.SCORE_PAIRS}
+"""Uses for administrators, and for testers."""
+USES = list(Action)[: list(Action).index(Action.MANAGE_ORGANISATIONS)]
+ORDINARY = [a for a in USES if a not in CASEWORK | MEASURING]
 
 
 @pytest.mark.parametrize("role", ["user", "admin", "operator"])
@@ -221,6 +253,22 @@ def test_a_photo_app_meets_no_friction(rules: RuleSet, action: Action, role: str
     assert rules.decide(Request("ann", action, facts)).allowed
     if action in (Action.DETECT, Action.COMPARE, Action.CREATE_COLLECTION, Action.LIST_COLLECTIONS):
         assert rules.decide(Request("ann", action, replace(facts, collection=None))).allowed
+
+
+@pytest.mark.parametrize("org_class", [c for c in OrgClass if c != OrgClass.OVERSIGHT])
+def test_an_administrator_of_any_class_may_measure(rules: RuleSet, org_class: OrgClass) -> None:
+    """Whatever forbids to search, moratorium, training or a missing evaluation, doesn't forbid to find out how well."""
+    purposes = {
+        OrgClass.LAW_ENFORCEMENT: Purpose.CRIMINAL_INVESTIGATION,
+        OrgClass.VICTIM_RESCUE: Purpose.MISSING_PERSON,
+        OrgClass.TESTER: Purpose.TESTING,
+    }
+    for place in (("US-WA", "US"), ("DE", "DE"), ("US-IL", "US")):
+        org = OrganisationFacts(org_class, *place)
+        purpose = purposes.get(org_class, Purpose.PHOTO_LIBRARY)
+        facts = Use(NOW, org, purpose, roles=frozenset({"admin"}), provenance="own")
+        assert rules.decide(Request("ann", Action.EVALUATE, facts)).allowed, place
+        assert not rules.decide(Request("ann", Action.EVALUATE, replace(facts, purpose="oversight"))).allowed, place
 
 
 # --- Nothing is loose -----------------------------------------------------------------------------------------------
@@ -359,6 +407,8 @@ def test_a_rulebook_of_ones_own_is_read(tmp_path: Path) -> None:
         (BOOK.replace('"Ours."', '" "'), "summary is empty"),
         (BOOK + 'colour = "red"', "has no colour"),
         (BOOK + "locked = 1", "locked is wrong"),
+        (BOOK + "optional = 1", "optional is wrong"),
+        (BOOK + "locked = true\noptional = true", "isn't optional"),
         (BOOK + "duties = [3]", "duties is a table"),
         (BOOK + '[[duties]]\nid = "other.x"\ncitation = "c"\ntext = "t"\nwho = "w"', "begins with the rulebook's"),
         (BOOK + '[[duties]]\nid = "house.x"\ncitation = "c"\ntext = "t"', "who is missing"),

@@ -16,7 +16,19 @@ import pytest
 from custodes.app import App
 from custodes.config import Config, Limits
 from custodes.errors import Denied
-from custodes.governance import OPERATOR, AuthorityKind, Caller, EasingKind, OrgClass, Purpose, Role
+from custodes.governance import (
+    OPERATOR,
+    AuthorityKind,
+    Caller,
+    EasingKind,
+    EvaluationRecord,
+    Evaluations,
+    OrgClass,
+    Purpose,
+    Role,
+    Verdict,
+    new_id,
+)
 
 START = datetime(2027, 1, 15, 8, tzinfo=UTC)
 ME = Caller(OPERATOR, Purpose.PHOTO_LIBRARY, provenance="own")
@@ -98,8 +110,32 @@ class World:
         easing = self.app.oversight.propose(self.olga, EasingKind.LIFT, "until-further-notice", "for a test")
         self.app.oversight.approve(self.otto, easing.id)
 
+    def evaluated(self, organisation: str = "", fingerprint: str = "", **verdict: Any) -> str:
+        """Keep an evaluation of what runs here now, as if it was measured: one that passes, but for what is given.
+
+        It is one at so low a similarity that no search is refused for it, but by rules that a test is about.
+        """
+        told = {"similarity": 50.0, "groups": 2, "enough": True, "false_match_ppm": 300, "false_non_match_ppm": 20_000}
+        made = EvaluationRecord(
+            id=new_id("eval"),
+            organisation=organisation or self.police,
+            kind="verification",
+            pack=self.config.vision.pack,
+            fingerprint=fingerprint or self.app.engines.fingerprint(""),
+            title="Bookings of 2026",
+            column="sex",
+            dataset=DOCUMENT,
+            verdict=Verdict(**(told | verdict)),
+            made_at=self.clock.now,
+            made_by=self.officer.principal,
+        )
+        with self.app._database.transaction() as c:
+            Evaluations().keep(c, made, b"{}")
+        return made.id
+
     def train(self) -> None:
-        """Let the officer be trained, and the police attest to what Washington asks."""
+        """Let the officer be trained, the police measure, and attest to what Washington asks."""
+        self.evaluated()
         now = self.clock.now
         self.app.people.train(ME, self.officer.principal, "face comparison", now, now + timedelta(days=900))
         for duty in ("us-wa.accountability-report", "us-wa.operational-testing"):

@@ -361,6 +361,7 @@ def test_tracking_that_is_put_together_out_of_searches_is_denied(world, photos: 
     police = app.people.add_organisation(ME, "Portland PD", OrgClass.LAW_ENFORCEMENT, "US-OR").id
     person = app.people.add(ME, police, "cal@example.org", "Cal", [Role.USER]).id
     app.people.train(ME, person, "face comparison", clock.now, clock.now + timedelta(days=900))
+    world.evaluated(police)
     officer = Caller(person, Purpose.CRIMINAL_INVESTIGATION, provenance="public-record")
     app.collections.create(officer, "mugshots", {})
     app.faces.index(officer, "mugshots", photos["obama_1"])

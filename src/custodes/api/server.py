@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 
 import uvicorn
 
+from custodes.api.aws.admission import Door
 from custodes.api.aws.endpoint import AwsEndpoint
 from custodes.api.connection import Connection
 from custodes.api.console.site import Site, is_console
@@ -34,8 +35,9 @@ class Application:
         self._gate = Gate(app.config.server)
         self.telemetry = Telemetry(self._gate)
         self.warm_up = WarmUp(app.warm)
-        self._aws = AwsEndpoint(app, self._gate, self.telemetry)
-        self._rest = create_rest(app, self._gate, self.telemetry, self.warm_up)
+        door = Door(app, self._gate)
+        self._aws = AwsEndpoint(app, self._gate, door, self.telemetry)
+        self._rest = create_rest(app, self._gate, door, self.telemetry, self.warm_up)
         self._site = Site(app, self._gate, self.telemetry, warm_up=self.warm_up)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -10,12 +10,15 @@ from typing import NoReturn
 import typer
 
 from custodes.cli import (
+    calibrate,
     cases,
     collections,
     console,
     database,
     enrolment,
     erasure,
+    evaluate,
+    evaluations,
     faces,
     grounds,
     imports,
@@ -29,6 +32,7 @@ from custodes.cli import (
     review,
     rules,
     server,
+    testing,
     users,
 )
 from custodes.cli.output import fail, prepare_output
@@ -46,6 +50,7 @@ program = typer.Typer(
 server.add_to(program)
 photos.add_to(program)
 enrolment.add_to(program)
+calibrate.add_to(program)
 program.add_typer(collections.program, name="collections")
 program.add_typer(faces.program, name="faces")
 program.add_typer(users.program, name="users")
@@ -69,6 +74,9 @@ program.add_typer(grounds.consent, name="consent")
 program.add_typer(grounds.results, name="results")
 program.add_typer(leads.program, name="leads")
 program.add_typer(ledger.program, name="ledger")
+program.add_typer(evaluate.program, name="evaluate")
+program.add_typer(evaluations.program, name="evaluations")
+program.add_typer(testing.program, name="testing")
 program.add_typer(erasure.subject, name="subject")
 program.add_typer(erasure.retention, name="retention")
 program.add_typer(erasure.report, name="report")

@@ -4,19 +4,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from custodes.cli.arguments import Json
 from custodes.cli.ledger import verifier_key
-from custodes.cli.output import console, installation, print_done, print_rows, warn, when, write
+from custodes.cli.output import console, installation, print_done, print_findings, print_rows, warn, when, write
 from custodes.cli.who import who
 from custodes.errors import Invalid
-
-if TYPE_CHECKING:
-    from custodes.operations.exhibits import Findings
 
 __all__ = ["program"]
 
@@ -111,7 +108,7 @@ def verify(
         raw = file.read_bytes()
     except OSError as e:
         raise Invalid(f"{file} can't be read: {e.strerror}.") from e
-    _tell(verify_report(raw, verifier_key(vkey) or None), as_json=as_json)
+    print_findings(verify_report(raw, verifier_key(vkey) or None), as_json=as_json)
 
 
 @program.command()
@@ -164,33 +161,10 @@ def check_bundle(
             open_source(ledger) if ledger else None,
             lambda done, total: progress.update(task, completed=done, total=total),
         )
-    _tell(found, as_json=as_json)
+    print_findings(found, as_json=as_json)
 
 
 def _check_free(places: list[Path]) -> None:
     for place in places:
         if place.exists():
             raise Invalid(f"{place} is there already.", remedy="Name another file.")
-
-
-def _tell(found: Findings, *, as_json: bool) -> None:
-    """Print what came of a check.
-
-    Raises:
-        Exit: with status 1, if something doesn't hold.
-    """
-    told = {
-        "what": found.what,
-        "sound": found.sound,
-        "holds": list(found.holds),
-        "problems": list(found.problems),
-        "remarks": list(found.remarks),
-    }
-    lines = [*(f"holds: {h}" for h in found.holds), *(f"DOESN'T HOLD: {p}" for p in found.problems)]
-    lines += [f"note: {r}" for r in found.remarks]
-    count = len(found.problems)
-    wrong = f"{count} {'thing' if count == 1 else 'things'} wrong."
-    verdict = "All that can be checked holds." if found.sound else wrong
-    print_done(told, "\n".join([found.what, *lines, verdict]), as_json=as_json)
-    if not found.sound:
-        raise typer.Exit(1)

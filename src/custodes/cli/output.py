@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import orjson
+import typer
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -24,6 +25,7 @@ from custodes.errors import CustodesError, Invalid, NotFound
 
 if TYPE_CHECKING:
     from custodes.app import App
+    from custodes.operations.exhibits import Findings
 
 __all__ = [
     "configuration",
@@ -33,6 +35,7 @@ __all__ = [
     "is_installed",
     "prepare_output",
     "print_done",
+    "print_findings",
     "print_json",
     "print_rows",
     "print_table",
@@ -140,13 +143,39 @@ def print_done(told: Mapping[str, object], sentence: str, *, as_json: bool) -> N
     print_json(told) if as_json else console.print(sentence, highlight=False, markup=False, soft_wrap=True)
 
 
-def write(path: Path, data: bytes) -> None:
-    """Write a file.
+def print_findings(found: Findings, *, as_json: bool) -> None:
+    """Print what came of a check.
+
+    Raises:
+        Exit: with status 1, if something doesn't hold.
+    """
+    told = {
+        "what": found.what,
+        "sound": found.sound,
+        "holds": list(found.holds),
+        "problems": list(found.problems),
+        "remarks": list(found.remarks),
+    }
+    lines = [*(f"holds: {h}" for h in found.holds), *(f"DOESN'T HOLD: {p}" for p in found.problems)]
+    lines += [f"note: {r}" for r in found.remarks]
+    count = len(found.problems)
+    wrong = f"{count} {'thing' if count == 1 else 'things'} wrong."
+    verdict = "All that can be checked holds." if found.sound else wrong
+    print_done(told, "\n".join([found.what, *lines, verdict]), as_json=as_json)
+    if not found.sound:
+        raise typer.Exit(1)
+
+
+def write(path: Path, data: bytes, *, private: bool = False) -> None:
+    """Write a file; a private one is for its owner's eyes alone.
 
     Raises:
         Invalid: if it can't be written.
     """
     try:
+        if private:
+            path.touch(mode=0o600)
+            path.chmod(0o600)
         path.write_bytes(data)
     except OSError as e:
         raise Invalid(f"{path} can't be written: {e.strerror}.") from e

@@ -12,7 +12,7 @@ from custodes.cli.arguments import Json
 from custodes.cli.output import configuration, console, print_json, print_table
 
 if TYPE_CHECKING:
-    from custodes.operations.packs import Manifest, PackOperations
+    from custodes.operations.packs import Calibration, Manifest, PackOperations
 
 __all__ = ["program"]
 
@@ -28,6 +28,22 @@ def _operations() -> tuple[PackOperations, str]:
     return PackOperations(config), config.vision.pack
 
 
+def _calibration(own: Calibration | None) -> dict[str, object] | None:
+    if own is None:
+        return None
+    knots = [
+        {"cosine": k.cosine, "similarity": k.similarity, "false_match_rate": k.false_match_rate} for k in own.knots
+    ]
+    return {"measured_on": own.measured_on, "knots": knots}
+
+
+def _promises(own: Calibration | None) -> str:
+    """Return how many comparisons of two people reach the default and the floor, as far as it was measured there."""
+    rates = {k.similarity: k.false_match_rate for k in own.knots} if own else {}
+    told = [(at, rates.get(at)) for at in (80.0, 99.0)]
+    return ", ".join(f"{at:g}: 1 in {round(1 / rate):,}" for at, rate in told if rate)
+
+
 def _told(manifest: Manifest) -> dict[str, object]:
     return {
         "id": manifest.id,
@@ -35,6 +51,7 @@ def _told(manifest: Manifest) -> dict[str, object]:
         "licence": manifest.licence,
         "models": [m.role for m in manifest.models],
         "description": manifest.description,
+        "calibration": _calibration(manifest.calibration),
     }
 
 
@@ -47,7 +64,7 @@ def list_packs(as_json: Json = False) -> None:
         print_json(rows)
         return
     print_table(
-        ("", "Pack", "Version", "Licence", "Models", "Description"),
+        ("", "Pack", "Version", "Licence", "Models", "False matches", "Description"),
         [
             (
                 "*" if r["id"] == current else "",
@@ -55,6 +72,7 @@ def list_packs(as_json: Json = False) -> None:
                 r["version"],
                 r["licence"],
                 ", ".join(m.role for m in x.models),
+                _promises(x.calibration),
                 r["description"],
             )
             for r, x in zip(rows, operations.list(), strict=True)

@@ -6,7 +6,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import repeat
 from pathlib import Path
@@ -120,9 +120,11 @@ def enrol_all(
         NotFound: if a photo can't be read; which, is in the message.
     """
     done: list[tuple[Template, str]] = []
+    boxes: list[Box | None] = []
     with ThreadPoolExecutor(max(1, workers)) as pool:
-        for found in pool.map(_one, repeat(engine), photos, repeat(settings), repeat(most_faces)):
-            done.append(found)
+        for template, digest in pool.map(_one, repeat(engine), photos, repeat(settings), repeat(most_faces)):
+            boxes.append(None if template.face is None else template.face.box)
+            done.append((replace(template, face=None), digest))  # a face holds its pixels, some 50 kB
             progress("Photos", len(done), len(photos))
     nothing = np.zeros(engine.dimension, np.float32)
     return Enrolled(
@@ -131,7 +133,7 @@ def enrol_all(
         ),
         outcomes=tuple(t.outcome for t, _ in done),
         faces=tuple(t.faces for t, _ in done),
-        boxes=tuple(None if t.face is None else t.face.box for t, _ in done),
+        boxes=tuple(boxes),
         sha256=tuple(digest for _, digest in done),
     )
 

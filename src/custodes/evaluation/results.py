@@ -461,12 +461,13 @@ class Strain:
 
     Attributes:
         kind: ``blur``, ``noise``, ``low light``, ``JPEG``, ``size``, ``mask``, ``glasses``, ``rotation``, ``grey``.
-        level: how much, in ``unit``; the first level of a kind leaves the photo as it is.
+        level: how much, in ``unit``; the first level of a kind leaves the photo as it is, whatever its number.
         unit: of the level.
         false_non_match: FNMR at the threshold; photos without a template count.
         false_match: FMR of non-mated comparisons with the same photos.
         failure: of the worse photos.
         refused: share of the worse photos that the quality filter ``AUTO`` refuses, or in which no face is found.
+        label: the level in words (``a mask up to the tip of the nose``).
     """
 
     kind: str
@@ -476,6 +477,7 @@ class Strain:
     false_match: Rate
     failure: Rate
     refused: Rate
+    label: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -507,6 +509,7 @@ class Robustness:
         most_missed: FNMR above which a photo is not to be searched with.
         strains: the table.
         limits: one for each kind.
+        notes: what the reader should know (how many pairs were left out, and why).
     """
 
     kind: Literal["robustness"]
@@ -517,6 +520,7 @@ class Robustness:
     most_missed: float
     strains: tuple[Strain, ...]
     limits: tuple[StrainLimit, ...]
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

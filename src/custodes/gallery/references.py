@@ -18,9 +18,9 @@ import numpy as np
 import sqlalchemy as sa
 
 from custodes.db import Database, Vault
-from custodes.domain import Box, ImageSize, Reference, Template
+from custodes.domain import Box, Float32, ImageSize, Reference, Template
 from custodes.errors import Code, Conflict, Invalid, NotFound
-from custodes.gallery.cache import FACES, IndexCache
+from custodes.gallery.cache import FACES, IndexCache, vectors
 from custodes.gallery.rows import (
     REFERENCE_COLUMNS,
     Collection,
@@ -37,6 +37,7 @@ __all__ = ["Deletion", "NewReference", "References"]
 
 _IN = 20_000
 _SAME_FACE = 0.8  # overlap (intersection over union) above which two boxes of one image are one face
+_NAMED = 5  # of references that there aren't
 _PRUNE_AFTER = 3600.0  # seconds for which removals are listed at least; an index that slept longer may be built anew
 
 _WITH_SUBJECT = (
@@ -46,6 +47,10 @@ _WITH_SUBJECT = (
 )
 
 _DESCRIBED = _WITH_SUBJECT.where(references.c.id.in_(sa.bindparam("rows", expanding=True)))
+_NUMBERS = sa.select(references.c.reference_id, references.c.id).where(
+    references.c.collection_id == sa.bindparam("collection"),
+    references.c.reference_id.in_(sa.bindparam("references", expanding=True)),
+)
 _TEMPLATE = sa.select(references.c.template, references.c.template_key).where(
     references.c.collection_id == sa.bindparam("collection"),
     references.c.reference_id == sa.bindparam("reference"),
@@ -269,6 +274,37 @@ class References:
             raise NotFound(f"The collection {collection.name} has no reference {reference_id}.", code=Code.FACE_MISSING)
         blob = self._vault.open(row.template, row.template_key, identity)
         return Template(np.frombuffer(blob, np.float32), collection.pack)
+
+    def templates(self, name: str, reference_ids: Sequence[str]) -> tuple[Collection, Float32]:
+        """Read the templates of some references, all in one snapshot.
+
+        Args:
+            name: the collection.
+            reference_ids: which.
+
+        Returns:
+            The collection, and ``(n, d)`` float32, one for each id.
+
+        Raises:
+            NotFound: if there is no such collection, or it lacks some of the references (code ``face-missing``).
+        """
+        wanted = [parse_id(i) for i in reference_ids]
+        with self._db.read() as c:
+            collection = find_collection(c, name)
+            numbers: dict[bytes, int] = {}
+            for start in range(0, len(wanted), _IN):
+                some = {"collection": collection.row, "references": wanted[start : start + _IN]}
+                numbers.update((r.reference_id, r.id) for r in c.execute(_NUMBERS, some))
+            missing = [i for i, b in zip(reference_ids, wanted, strict=True) if b not in numbers]
+            if missing:
+                more = len(missing) - _NAMED
+                named = ", ".join(missing[:_NAMED]) + (f" and {more} more" if more > 0 else "")
+                raise NotFound(
+                    f"The collection {name} lacks {len(missing)} of the {len(wanted)} references: {named}.",
+                    code=Code.FACE_MISSING,
+                )
+            rows, places = np.unique(np.array([numbers[b] for b in wanted], np.int64), return_inverse=True)
+            return collection, vectors(c, self._vault, FACES, collection.dimension, rows)[places]
 
     def search(self, name: str, probe: Template, *, limit: int, threshold: float) -> Pairs[Reference]:
         """Find the references most alike to a probe: exactly, by the cosine of the float32 templates.

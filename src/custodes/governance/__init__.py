@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from custodes.governance.authorise import ALL, EXIGENCY_LASTS, Ask, Authoriser, Held, Permit, Refused
+from custodes.governance.evaluations import EvaluationRecord, Evaluations, Verdict
 from custodes.governance.grounds import Grounds
 from custodes.governance.keys import Keys
 from custodes.governance.logins import Logins
@@ -67,6 +68,8 @@ __all__ = [
     "ConsentKind",
     "Easing",
     "EasingKind",
+    "EvaluationRecord",
+    "Evaluations",
     "Exigency",
     "Grounds",
     "Held",
@@ -92,6 +95,7 @@ __all__ = [
     "StopScope",
     "Training",
     "Use",
+    "Verdict",
     "Watch",
     "new_id",
 ]

@@ -7,14 +7,14 @@ can be recorded. What can't be gathered (a case that there isn't, a principal th
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
-from custodes.errors import Denied, NotFound
+from custodes.errors import CustodesError, Denied, NotFound
+from custodes.governance.evaluations import counting, facts_of
 from custodes.governance.grounds import Grounds
 from custodes.governance.model import Authority, Caller, Consent, ConsentKind, Principal
 from custodes.governance.policy import Decision
@@ -27,6 +27,7 @@ from custodes.governance.request import (
     AuthorityKind,
     CaseFacts,
     ConsentFacts,
+    EvaluationFacts,
     OrganisationFacts,
     OrgClass,
     Percent,
@@ -54,13 +55,17 @@ _UNCAPPED = frozenset({OrgClass.GENERAL, OrgClass.HOUSEHOLD})
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A collection, as far as rules care: its random id, its owner, what it is for."""
+    """A collection, as far as rules care: its random id, its owner, what it is for.
+
+    ``pack`` names the model that its templates are of, which never changes; empty for that of new collections.
+    """
 
     uid: str
     owner: str
     purpose: str
     public_space: bool = False
     retention_days: int | None = None
+    pack: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,12 +126,15 @@ class Authoriser:
 
     Args:
         registry, grounds, watch: what decisions rest on.
+        fingerprint: tells what runs here for a model pack (empty for that of new collections); an evaluation of
+            anything else is void.
     """
 
-    def __init__(self, registry: Registry, grounds: Grounds, watch: Watch) -> None:
+    def __init__(self, registry: Registry, grounds: Grounds, watch: Watch, fingerprint: Callable[[str], str]) -> None:
         self._registry = registry
         self._grounds = grounds
         self._watch = watch
+        self._fingerprint = fingerprint
 
     def authorise(
         self,
@@ -264,13 +272,14 @@ class Authoriser:
             authority=self._authority(c, state, caller, organisation, ask, now),
             consent=_agreed(consent, organisation),
             collection=_target(state, ask.collection, organisation),
-            threshold=None if ask.threshold is None else _down(ask.threshold),
+            threshold=None if ask.threshold is None else Percent.down(ask.threshold),
             attributes=ask.attributes,
             provenance=caller.provenance,
             tracking=tracking,
             results=ask.results,
             exigency_overdue=self._overdue(c, caller, organisation, now),
             review=ask.review,
+            evaluation=self._evaluation(state, organisation, ask, now),
         )
         if self.is_counted(state, caller, ask.action):
             uses = self._watch.uses(c, caller.principal, organisation, now)
@@ -321,6 +330,21 @@ class Authoriser:
             return None
         return self._grounds.is_overdue(c, organisation, now) or None
 
+    def _evaluation(self, state: State, organisation: str, ask: Ask, now: datetime) -> EvaluationFacts | None:
+        """Return what is known of how accurate this is, for what tells how alike faces are."""
+        records = state.evaluations.get(organisation)
+        if not records or ask.action not in COUNTED:
+            return None
+        found = counting(records, self._running(ask.collection))
+        return None if found is None else facts_of(*found, now)
+
+    def _running(self, held: Held | None) -> str | None:
+        """Return the fingerprint of what a collection's faces are compared by; None, which is nobody's, if unknown."""
+        try:
+            return self._fingerprint("" if held is None else held.pack)
+        except CustodesError:  # no pack, or a broken one: the search will say so; until then nothing counts as measured
+            return None
+
     def _covers(self, authority: Authority, organisation: str, ask: Ask) -> bool:
         if not authority.subjects:
             return True
@@ -358,11 +382,6 @@ def _agreed(consent: Consent | None, organisation: str) -> ConsentFacts | None:
         given=consent.given_at,
         not_after=consent.not_after,
     )
-
-
-def _down(similarity: float) -> Percent:
-    """Return a similarity with the four places that a decision has, never more than it was: a floor is a floor."""
-    return Percent(math.floor(similarity * 1e4) / 1e4)
 
 
 def _org(state: State, organisation: str) -> OrganisationFacts:

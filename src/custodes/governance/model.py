@@ -298,6 +298,7 @@ class AlarmKind(StrEnum):
     OVERDUE = "exigency-overdue"
     CASE = "police-case"
     LOGIN = "login-replaced"
+    CALIBRATION = "calibration"
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,7 +42,7 @@ _FORMAT = "custodes rule set 1"
 _ANNOTATIONS = frozenset({"id", "citation", "explain", "remedy"})
 _CASES = "cases"
 _LONGEST = 1100  # characters of an annotation, which becomes part of an error message; a moratorium's has 1,000
-_ON_SERVICE = frozenset({Action.DETECT, Action.COMPARE, Action.LIST_COLLECTIONS})
+_ON_SERVICE = frozenset({Action.DETECT, Action.COMPARE, Action.LIST_COLLECTIONS, Action.EVALUATE})
 _FAULTS = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
 
 

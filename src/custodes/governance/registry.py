@@ -15,6 +15,7 @@ from typing import TypeVar
 
 import sqlalchemy as sa
 
+from custodes.governance.evaluations import EvaluationRecord, Evaluations
 from custodes.governance.grounds import Grounds
 from custodes.governance.model import Authority, Case, Organisation, Principal, Stop, StopScope
 from custodes.governance.moratorium import Moratorium
@@ -23,7 +24,7 @@ from custodes.governance.policy import RuleSet
 from custodes.governance.request import OrgClass, Role
 from custodes.governance.restraints import Restraints
 from custodes.governance.rows import version
-from custodes.governance.rulebook import Rulebook, shipped
+from custodes.governance.rulebook import Rulebook, shipped, standard
 
 __all__ = ["Registry", "State"]
 
@@ -42,6 +43,7 @@ class State:
         rulebooks: those that are enabled.
         rules: all of it, compiled.
         attested: by organisation: duty, and until when somebody attests to it.
+        evaluations: by organisation: those that rules may ask for, the newest first.
         cases, authorities: those that were asked for, by id.
     """
 
@@ -53,6 +55,7 @@ class State:
     rulebooks: tuple[Rulebook, ...]
     rules: RuleSet
     attested: Mapping[str, tuple[tuple[str, datetime], ...]]
+    evaluations: Mapping[str, tuple[EvaluationRecord, ...]] = field(default_factory=dict)
     cases: dict[str, Case] = field(default_factory=dict)
     authorities: dict[str, Authority] = field(default_factory=dict)
 
@@ -93,20 +96,26 @@ class Registry:
     """Reads the state of governance, and keeps it while nothing changes.
 
     Args:
-        people, grounds, restraints: where it is.
+        people, grounds, restraints, evaluations: where it is.
         rulebooks: all that ship.
     """
 
     def __init__(
-        self, people: People, grounds: Grounds, restraints: Restraints, rulebooks: Sequence[Rulebook] | None = None
+        self,
+        people: People,
+        grounds: Grounds,
+        restraints: Restraints,
+        evaluations: Evaluations,
+        rulebooks: Sequence[Rulebook] | None = None,
     ) -> None:
         self._people = people
         self._grounds = grounds
         self._restraints = restraints
+        self._evaluations = evaluations
         self._shipped = tuple(rulebooks) if rulebooks is not None else shipped()
         self._lock = threading.Lock()
         self._state: State | None = None
-        self._compiled: tuple[tuple[frozenset[str], tuple[Moratorium, ...]], RuleSet] | None = None
+        self._compiled: tuple[tuple[tuple[str, ...], tuple[Moratorium, ...]], RuleSet] | None = None
 
     @property
     def shipped(self) -> tuple[Rulebook, ...]:
@@ -136,9 +145,8 @@ class Registry:
             return state
 
     def _read(self, c: sa.Connection, current: int) -> State:
-        disabled = self._restraints.disabled(c)
         moratoria = self._restraints.moratoria(c)
-        rulebooks = tuple(b for b in self._shipped if b.locked or b.id not in disabled)
+        rulebooks = standard(self._shipped, self._restraints.states(c))
         attested: dict[str, list[tuple[str, datetime]]] = {}
         for organisation, duty, _, _, until in self._grounds.attestations(c):
             attested.setdefault(organisation, []).append((duty, until))
@@ -149,14 +157,13 @@ class Registry:
             stops=self._restraints.stops(c),
             moratoria=moratoria,
             rulebooks=rulebooks,
-            rules=self._compile(disabled, rulebooks, moratoria),
+            rules=self._compile(rulebooks, moratoria),
             attested={k: tuple(v) for k, v in attested.items()},
+            evaluations=self._evaluations.verdicts(c),
         )
 
-    def _compile(
-        self, disabled: frozenset[str], rulebooks: Sequence[Rulebook], moratoria: tuple[Moratorium, ...]
-    ) -> RuleSet:
-        key = (disabled, moratoria)
+    def _compile(self, rulebooks: Sequence[Rulebook], moratoria: tuple[Moratorium, ...]) -> RuleSet:
+        key = (tuple(b.id for b in rulebooks), moratoria)
         if self._compiled is None or self._compiled[0] != key:
             self._compiled = (key, RuleSet.compile(rulebooks, moratoria))
         return self._compiled[1]

@@ -8,6 +8,7 @@ Cedar, which refuses a request that lacks one.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from datetime import UTC, datetime
@@ -38,6 +39,7 @@ __all__ = [
     "AuthorityKind",
     "CaseFacts",
     "ConsentFacts",
+    "EvaluationFacts",
     "OrgClass",
     "OrganisationFacts",
     "Percent",
@@ -57,6 +59,11 @@ __all__ = [
 
 class Percent(float):
     """A similarity, 0..100, that Cedar reads as a decimal of four places."""
+
+    @classmethod
+    def down(cls, similarity: float) -> Percent:
+        """Return a similarity with the four places that a decision has, never more than it was: a floor is a floor."""
+        return cls(math.floor(similarity * 1e4) / 1e4)
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +188,28 @@ class ReviewFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class EvaluationFacts:
+    """The evaluation by which the organisation that asks may search: its own, the newest of what runs here, or of all.
+
+    Attributes:
+        current: whether it is of what runs here now: same pack, networks, calibration, thresholds, provider, detail.
+        age_days: whole days since it was made.
+        similarity: threshold at which groups were compared.
+        groups: how many were; 0 if people weren't labelled.
+        enough: whether there was enough data on every group.
+        false_match_ppm, false_non_match_ppm: upper ends of the 95 % intervals of the worst group, per million.
+    """
+
+    current: bool
+    age_days: int
+    similarity: Percent
+    groups: int
+    enough: bool
+    false_match_ppm: int
+    false_non_match_ppm: int
+
+
+@dataclass(frozen=True, slots=True)
 class Use:
     """One use of faces, or of what is stored of them.
 
@@ -205,6 +234,7 @@ class Use:
         today, tracking, results: see there.
         exigency_overdue: whether it is an exigent use of an organisation that has filed nothing for an earlier one.
         review: how a candidate is judged, if one is.
+        evaluation: what is known of how accurate this is, where alike faces are told and something is.
     """
 
     now: datetime
@@ -232,6 +262,7 @@ class Use:
     results: ResultFacts | None = None
     exigency_overdue: bool | None = None
     review: ReviewFacts | None = None
+    evaluation: EvaluationFacts | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -130,10 +130,10 @@ class Restraints:
 
     # --- rulebooks ---
 
-    def disabled(self, c: sa.Connection) -> frozenset[str]:
-        """Read which rulebooks are disabled; all others that ship are enabled."""
-        off = sa.select(rulebook_states.c.id).where(rulebook_states.c.enabled.is_(False))
-        return frozenset(c.execute(off).scalars())
+    def states(self, c: sa.Connection) -> Mapping[str, bool]:
+        """Read which rulebooks were enabled or disabled, by id; all others are as they ship."""
+        rows = c.execute(sa.select(rulebook_states.c.id, rulebook_states.c.enabled))
+        return {r.id: r.enabled for r in rows}
 
     def set_enabled(self, c: sa.Connection, rulebook: str, *, enabled: bool) -> None:
         """Enable or disable a rulebook."""

@@ -37,6 +37,7 @@ __all__ = [
     "read",
     "schema_text",
     "shipped",
+    "standard",
 ]
 
 BASE = "base"
@@ -104,6 +105,7 @@ class Rulebook:
         duties, floors, moratoria: see there.
         cases: worked cases.
         locked: whether it can't be switched off.
+        optional: whether it is off until an overseer enables it.
     """
 
     id: str
@@ -116,6 +118,7 @@ class Rulebook:
     moratoria: tuple[Form, ...] = ()
     cases: tuple[Case, ...] = ()
     locked: bool = False
+    optional: bool = False
 
 
 # --- Reading -----------------------------------------------------------------------------------------------------
@@ -244,6 +247,8 @@ def _checked(book: Rulebook, folder: str) -> Rulebook:
         raise Invalid(f"The rulebook {book.id} lies in a folder of another name, {folder}.")
     if not _ID.fullmatch(book.id) or book.id in RESERVED:
         raise Invalid("A rulebook's id has lower-case letters, digits and hyphens, and is not reserved.")
+    if book.locked and book.optional:
+        raise Invalid(f"{book.id}: what can't be switched off isn't optional.")
     duties = [duty.id for duty in book.duties]
     if len(set(duties)) != len(duties) or not all(d.startswith(f"{book.id}.") for d in duties):
         raise Invalid(f"{book.id}: a duty's id is its own and begins with the rulebook's.")
@@ -280,6 +285,7 @@ def read(folder: Traversable) -> Rulebook:
             moratoria=tuple(_form(t) for t in table.tables("moratoria")),
             cases=read_cases(texts[2]),
             locked=table.take("locked", bool, False),
+            optional=table.take("optional", bool, False),
         )
         table.end()
     except Invalid as e:
@@ -318,6 +324,17 @@ def shipped() -> tuple[Rulebook, ...]:
 def schema_text() -> str:
     """Return the facts that rules may ask for, as Cedar declares them."""
     return (_shelf() / "schema.cedarschema").read_text(encoding="utf-8")
+
+
+def standard(rulebooks: Iterable[Rulebook], states: Mapping[str, bool] | None = None) -> tuple[Rulebook, ...]:
+    """Return the rulebooks that are in force.
+
+    Args:
+        rulebooks: all there are.
+        states: which were enabled or disabled, by id; without them, those that are in force from the start.
+    """
+    told = states or {}
+    return tuple(b for b in rulebooks if b.locked or told.get(b.id, not b.optional))
 
 
 def default_moratoria(rulebooks: Iterable[Rulebook]) -> tuple[Moratorium, ...]:

@@ -15,6 +15,7 @@ __all__ = [
     "cases",
     "consents",
     "easings",
+    "evaluations",
     "governance_state",
     "invitations",
     "kept_results",
@@ -308,3 +309,23 @@ kept_results = sa.Table(
     info=ERASED,
 )
 """What exigent searches found, until they are filed for or sealed."""
+
+evaluations = sa.Table(
+    "evaluations",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("organisation", sa.Text, sa.ForeignKey("organisations.id"), nullable=False, index=True),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("pack", sa.Text, nullable=False),
+    sa.Column("fingerprint", sa.Text, nullable=False),
+    sa.Column("title", sa.Text, nullable=False),
+    sa.Column("column", sa.Text, nullable=False),
+    sa.Column("dataset", sa.Text, nullable=False),
+    sa.Column("verdict", sa.Text),
+    sa.Column("made_at", sa.Double, nullable=False),
+    sa.Column("made_by", sa.Text, nullable=False),
+    sa.Column("entry", _big),
+    sa.Column("published_at", sa.Double),
+    sa.Column("document", sa.LargeBinary, nullable=False),
+)
+"""Evaluations of what runs here. ``verdict``: what the rules ask for, as JSON; NULL for kinds that none asks for."""

@@ -164,4 +164,4 @@ class Browsing:
         Raises:
             Unavailable: if the model isn't installed here.
         """
-        return ModelFacts.of(self._engines.of(pack).pack.manifest).meaning(similarity, comparisons)
+        return ModelFacts.of(self._engines.of(pack).pack).meaning(similarity, comparisons)

@@ -21,7 +21,8 @@ from custodes.ledger import Log, parse
 from custodes.operations.caserows import Searched
 from custodes.operations.engines import Engines
 from custodes.operations.ledger import is_sealed
-from custodes.vision.manifest import Knot, Manifest, ModelSpec
+from custodes.vision.manifest import Knot, ModelSpec
+from custodes.vision.pack import Pack
 
 __all__ = ["Book", "Dossier", "Meaning", "ModelFacts", "RulesFacts"]
 
@@ -73,18 +74,18 @@ class ModelFacts:
     measured_on: str = ""
 
     @classmethod
-    def of(cls, manifest: Manifest) -> ModelFacts:
-        """Read a manifest."""
+    def of(cls, pack: Pack) -> ModelFacts:
+        """Read a pack, with the calibration that is in force."""
+        manifest, calibration = pack.manifest, pack.calibration
         specs = tuple(s for s in map(manifest.spec, _USED) if s is not None)
-        calibration = manifest.calibration
         return cls(
             version=manifest.version,
             pack=manifest.id,
             licence=manifest.licence,
             description=manifest.description,
             networks=specs,
-            knots=calibration.knots if calibration else (),
-            measured_on=calibration.measured_on if calibration else "",
+            knots=calibration.knots,
+            measured_on=calibration.measured_on,
         )
 
     def meaning(self, similarity: float, comparisons: int | None) -> Meaning | None:
@@ -188,10 +189,10 @@ class Dossier:
 
     def _model(self, version: str, pack: str) -> ModelFacts:
         try:
-            manifest = (self._engines.of(pack) if pack else self._engines.default).pack.manifest
+            found = (self._engines.of(pack) if pack else self._engines.default).pack
         except Unavailable:  # it was taken away; what it was called is all that is left
             return ModelFacts(version, pack)
-        return ModelFacts.of(manifest) if manifest.version == version else ModelFacts(version, pack)
+        return ModelFacts.of(found) if found.manifest.version == version else ModelFacts(version, pack)
 
     def rules(self, c: sa.Connection, hashes: Iterable[str]) -> tuple[RulesFacts, ...]:
         """Return sets of rules by their hashes."""

@@ -18,7 +18,7 @@ from custodes.errors import CustodesError, IntegrityError, Invalid, NotFound
 from custodes.ledger import Disclosed, Disclosure, Log, Note, VerifierKey, check_disclosure
 from custodes.ledger.checkpoint import Checkpoint, cosigned_by, verify_checkpoint
 
-__all__ = ["Exhibits", "Findings", "Proven", "at", "digest_of", "names_case", "prove", "rows"]
+__all__ = ["Exhibits", "Findings", "Proven", "at", "digest_of", "names_case", "prove", "rows", "sealed"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +162,23 @@ def prove(told: Sequence[object], checkpoint: str, vkey: str, witnesses: Sequenc
             problems.append(f"Entry {found.index} is there twice.")
         entries[found.index] = found
     return Proven(entries, state.size, state.root, names, tuple(problems))
+
+
+def sealed(seal: object, vkey: str) -> Disclosed:
+    """Return the proven entry of a seal: of a disclosure that goes with what its entry commits to.
+
+    Args:
+        seal: the disclosure, as JSON values; hostile.
+        vkey: the log's key.
+
+    Raises:
+        IntegrityError: if it proves nothing.
+        Invalid: if the log's key is malformed.
+    """
+    try:
+        return check_disclosure(orjson.dumps(seal), vkey)
+    except (IntegrityError, orjson.JSONEncodeError) as e:
+        raise IntegrityError(f"The seal doesn't hold: {e}") from e
 
 
 def digest_of(value: object) -> str:

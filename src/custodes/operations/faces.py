@@ -6,7 +6,7 @@ What comes out of a search is a list of candidates, however alike the first of t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from custodes.config import Limits
@@ -133,6 +133,7 @@ class FaceOperations:
         *,
         threshold: float | None,
         quality: QualityFilter = QualityFilter.NONE,
+        tell: Callable[[Using, Comparison], None] | None = None,
     ) -> Comparison:
         """Compare the largest face of one image with all of another.
 
@@ -141,6 +142,7 @@ class FaceOperations:
             source, target: the images.
             threshold: least similarity, 0..100; None takes the default, or the floor that the rules set.
             quality: faces below are passed over.
+            tell: adds what else the entry tells of what came out.
 
         Raises:
             Denied: if a rule forbids it.
@@ -157,6 +159,8 @@ class FaceOperations:
             using.part.note(model=engine.pack.manifest.version)
             using.part.commit("source", self._images.digest(left))
             using.part.commit("target", self._images.digest(right))
+            if tell is not None:
+                tell(using, found)
             return found
 
     def index(
@@ -265,9 +269,24 @@ class FaceOperations:
             return done
 
     def search(
-        self, caller: Caller, name: str, reference_id: str, *, limit: int, threshold: float | None
+        self,
+        caller: Caller,
+        name: str,
+        reference_id: str,
+        *,
+        limit: int,
+        threshold: float | None,
+        tell: Callable[[Using, FaceSearch], None] | None = None,
     ) -> FaceSearch:
         """Find references that are alike to one of the collection; that one is left out.
+
+        Args:
+            caller: who asks.
+            name: the collection.
+            reference_id: which of its references.
+            limit: length of the candidate list.
+            threshold: least similarity, 0..100; None takes the default, or the floor that the rules set.
+            tell: adds what else the entry tells of what came out.
 
         Raises:
             NotFound: if there is no such collection, or no such reference in it.
@@ -290,7 +309,10 @@ class FaceOperations:
             using.part.commit("probe", reference_id.encode(), owner)
             using.part.mentions.append(owner)
             tell_found(using.part, found.collection.pack_version, word, ranked)
-            return FaceSearch(found.collection.pack_version, ranked)
+            done = FaceSearch(found.collection.pack_version, ranked)
+            if tell is not None:
+                tell(using, done)
+            return done
 
     def search_by_image(
         self,
@@ -302,6 +324,7 @@ class FaceOperations:
         threshold: float | None,
         quality: QualityFilter,
         number: int = 0,
+        tell: Callable[[Using, ImageSearch], None] | None = None,
     ) -> ImageSearch:
         """Find references that are alike to a face of an image, which is not enrolled.
 
@@ -313,6 +336,7 @@ class FaceOperations:
             threshold: least similarity, 0..100; None takes the default, or the floor that the rules set.
             quality: faces below are passed over.
             number: which of the other faces; 0 is the largest, 1 the next.
+            tell: adds what else the entry tells of what came out.
 
         Raises:
             NotFound: if there is no such collection.
@@ -332,7 +356,10 @@ class FaceOperations:
             ranked = candidates(engine, found, using.threshold)
             self._show(caller, collection, ranked)
             self._tell_probe(using.part, probes, ranked, number)
-            return ImageSearch(probes.size, probes.count, probes.good[number], probes.pack_version, ranked)
+            done = ImageSearch(probes.size, probes.count, probes.good[number], probes.pack_version, ranked)
+            if tell is not None:
+                tell(using, done)
+            return done
 
     def search_each(
         self,

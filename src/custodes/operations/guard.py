@@ -61,7 +61,12 @@ _ORDER = "custodes.governance"
 def held(collection: Collection) -> Held:
     """Return what the rules care for of a collection."""
     return Held(
-        collection.uid, collection.owner, collection.purpose, collection.public_space, collection.retention_days
+        collection.uid,
+        collection.owner,
+        collection.purpose,
+        collection.public_space,
+        collection.retention_days,
+        collection.pack,
     )
 
 
@@ -293,6 +298,26 @@ class Guard:
         """Authorise a search of a collection as :meth:`using` does, with the default threshold of searches."""
         return self.using(caller, action, collection, threshold=threshold, default=MATCH_THRESHOLD, subjects=subjects)
 
+    def check_use(self, caller: Caller, action: Action, collection: Collection | Held) -> None:
+        """Decide on a use without making it, for one that takes two permits; nothing but a refusal is recorded.
+
+        Args:
+            caller: who asks.
+            action: for what.
+            collection: with which collection.
+
+        Raises:
+            Refused: if a rule forbids it.
+        """
+        self._written.indexes = ()
+        ask = Ask(action, held(collection) if isinstance(collection, Collection) else collection)
+        try:
+            with self._db.read() as c:
+                self._authoriser.authorise(c, caller, ask, self._log.now(c))
+        except Refused as refused:
+            self._refuse(caller, ask, refused)
+            raise
+
     def is_counted(self, using: Using) -> bool:
         """Tell whether a use counts against a cap."""
         return self._authoriser.is_counted(using.permit.state, using.caller, using.ask.action)
@@ -334,7 +359,7 @@ class Guard:
         ask = using.ask
         if ask.collection is None or ask.action in (Action.CREATE_COLLECTION, Action.DELETE_COLLECTION):
             return ask
-        found = Held(ask.collection.uid, *self._collections.terms(c, ask.collection.uid))
+        found = Held(ask.collection.uid, *self._collections.terms(c, ask.collection.uid), ask.collection.pack)
         if ask.action == Action.TAG_COLLECTION or found == ask.collection:  # which may state what it is to become
             return ask
         return replace(ask, collection=found)

@@ -16,9 +16,8 @@ from collections.abc import Mapping
 import orjson
 
 from custodes.errors import IntegrityError, Invalid
-from custodes.ledger import check_disclosure
 from custodes.operations.crosscheck import Crosscheck
-from custodes.operations.exhibits import Findings, Proven, at, digest_of, prove, rows
+from custodes.operations.exhibits import Findings, Proven, at, digest_of, prove, rows, sealed
 from custodes.operations.leadform import FORM, SEALED
 
 __all__ = ["ATTACHED", "attached", "check_seal", "verify_report"]
@@ -55,8 +54,8 @@ def verify_report(raw: bytes, vkey: str | None = None) -> Findings:
     )
     check = Crosscheck(proven.entries, str(at(told, "case", "id")), list(proven.problems))
     _check_parts(check, told)
-    sealed = check_seal(check, at(told, "seal"), key, SEALED, digest_of({k: v for k, v in told.items() if k != "seal"}))
-    if sealed is not None and sealed.get("lead_id") != at(told, "lead", "id"):
+    entry = check_seal(check, at(told, "seal"), key, SEALED, digest_of({k: v for k, v in told.items() if k != "seal"}))
+    if entry is not None and entry.get("lead_id") != at(told, "lead", "id"):
         check.problems.append("The seal is of the export of another lead.")
     return _findings(told, check, proven, key, given=vkey is not None)
 
@@ -105,9 +104,9 @@ def check_seal(check: Crosscheck, seal: object, vkey: str, name: str, digest: st
         digest: of what is at hand, in hexadecimal.
     """
     try:
-        found = check_disclosure(orjson.dumps(seal), vkey)
-    except (IntegrityError, orjson.JSONEncodeError) as e:
-        check.problems.append(f"The seal doesn't hold: {e}")
+        found = sealed(seal, vkey)
+    except IntegrityError as e:
+        check.problems.append(e.message)
         return None
     if found.entry.get("case") != check.case:
         check.problems.append("The seal is of the export of another case.")

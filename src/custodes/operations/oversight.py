@@ -216,6 +216,8 @@ class OversightOperations:
                 self._known(target)
                 if next(b for b in self._registry.shipped if b.id == target).locked:
                     raise Denied(f"The rulebook {target} can't be switched off.", code="base.locked")
+                if target not in {b.id for b in state.rulebooks}:
+                    raise Conflict(f"The rulebook {target} is off already.")
             case EasingKind.APPOINT | EasingKind.DISMISS | EasingKind.REKEY:
                 found = state.principals.get(target)
                 if found is None:

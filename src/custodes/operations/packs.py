@@ -7,9 +7,10 @@ from pathlib import Path
 
 from custodes.config import Config
 from custodes.errors import NotFound
+from custodes.vision.manifest import Calibration
 from custodes.vision.pack import Check, Manifest, Timing, add_pack, bench_pack, list_packs, open_pack, verify_pack
 
-__all__ = ["Check", "Manifest", "PackOperations", "Timing"]
+__all__ = ["Calibration", "Check", "Manifest", "PackOperations", "Timing"]
 
 
 class PackOperations:

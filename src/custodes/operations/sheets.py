@@ -99,6 +99,7 @@ _WORDS: dict[str, dict[str, str]] = {
         "erasures": "Erasures",
         "consents": "Consents recorded, withdrawn, carried out",
         "reviews": "Reviews: a person judged candidates",
+        "evaluations": "Accuracy measured, or published",
         "exports": "Exports and disclosures",
         "logins": "Logins with a key file",
         "alarms": "Alarms raised",

@@ -33,6 +33,7 @@ CATEGORIES = (
     "erasures",
     "consents",
     "reviews",
+    "evaluations",
     "exports",
     "logins",
     "alarms",
@@ -61,7 +62,7 @@ CHANGES = frozenset({"moratorium-declared", "begun", "rules-changed"})
 
 _USE = (
     {str(a): "searches" for a in SEARCHES}
-    | {str(Action.COMPARE): "comparisons"}
+    | {str(a): "comparisons" for a in (Action.COMPARE, Action.SCORE_PAIRS)}
     | {str(a): "enrolments" for a in (Action.ENROL, Action.IMPORT_IMAGES)}
 )
 _DONE = (
@@ -69,6 +70,7 @@ _DONE = (
     | {str(Action.EXPORT_REPORT): ("exports", "report"), str(Action.DISCLOSE): ("exports", "disclosed")}
     | {str(Action.READ_RESULTS): ("exports", "kept"), str(Action.EXPORT_LEAD): ("exports", "lead")}
     | {str(Action.ANSWER_ALARM): ("answers", "")}
+    | {str(Action.EVALUATE): ("evaluations", ""), str(Action.PUBLISH_EVALUATION): ("evaluations", "")}
     | dict.fromkeys(REVIEW, ("reviews", ""))
     | dict.fromkeys(_CHANGERS, ("changes", ""))
 )

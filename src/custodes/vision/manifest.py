@@ -16,7 +16,19 @@ from pathlib import Path, PurePosixPath
 
 from custodes.errors import Invalid
 
-__all__ = ["KINDS", "ROLES", "Calibration", "InputSpec", "Knot", "Manifest", "ModelSpec", "Thresholds", "read"]
+__all__ = [
+    "KINDS",
+    "PACK_ID",
+    "ROLES",
+    "Calibration",
+    "InputSpec",
+    "Knot",
+    "Manifest",
+    "ModelSpec",
+    "Thresholds",
+    "calibration",
+    "read",
+]
 
 MANIFEST = "manifest.toml"
 
@@ -33,10 +45,14 @@ KINDS: dict[str, tuple[str, ...]] = {
 
 ROLES = tuple(KINDS)
 
-_ID = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
+PACK_ID = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
+"""What a pack may be called; it is the name of a folder and of files."""
+
 _VERSION = re.compile(r"[0-9]+(\.[0-9]+)*")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _MANIFEST_BYTES = 256_000
+_ROUNDING = 1e-9
+"""Similarity by which two maps may differ at a cosine and be the same: far less than a float32 cosine tells apart."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,8 +183,15 @@ class Calibration:
                 return a.cosine
             if similarity <= b.similarity:
                 share = (similarity - a.similarity) / (b.similarity - a.similarity)
-                return a.cosine + share * (b.cosine - a.cosine)
+                return (1 - share) * a.cosine + share * b.cosine  # in this form a knot that rises lowers nothing
         return self.knots[-1].cosine
+
+    def easier_at(self, base: Calibration) -> float | None:
+        """Return a cosine at which this map gives a higher similarity than ``base`` does, or None if there is none."""
+        for cosine in sorted({k.cosine for k in self.knots + base.knots}):
+            if self.similarity(cosine) > base.similarity(cosine) + _ROUNDING:
+                return cosine
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -355,6 +378,15 @@ def _calibration(table: _Table) -> Calibration:
     return made
 
 
+def calibration(values: object) -> Calibration:
+    """Read a calibration written as a manifest has it, from parsed TOML or JSON.
+
+    Raises:
+        Invalid: if it can't be meant.
+    """
+    return _calibration(_Table(values, "calibration"))
+
+
 def read(folder: Path) -> Manifest:
     """Read the manifest of the pack in a folder, without what it inherits.
 
@@ -370,7 +402,7 @@ def read(folder: Path) -> Manifest:
         why = e.strerror if isinstance(e, OSError) else e  # an OSError's own words name the whole path
         raise Invalid(f"The folder {folder.name} has no {MANIFEST} that can be read: {why}.") from e
     table = _Table(values, "manifest")
-    pack = table.text("id", _ID)
+    pack = table.text("id", PACK_ID)
     models = table.table("models")
     strays = models.besides(ROLES)
     if strays:
@@ -381,7 +413,7 @@ def read(folder: Path) -> Manifest:
         version=table.text("version", _VERSION),
         licence=table.text("licence"),
         description=table.text("description"),
-        extends=table.text("extends", _ID, default=""),
+        extends=table.text("extends", PACK_ID, default=""),
         models=tuple(_model(models.table(role), role, pack, folder) for role in ROLES if models.has(role)),
         thresholds=Thresholds(
             detection=scores.number("detection", 0, 1, usual.detection),

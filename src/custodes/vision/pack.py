@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import os
 import shutil
 import tempfile
 import threading
@@ -24,6 +23,8 @@ from custodes.config import Config
 from custodes.domain import Float32
 from custodes.errors import Conflict, CustodesError, IntegrityError, Invalid, NotFound, Unavailable
 from custodes.vision import manifest as manifests
+from custodes.vision.calibrations import read_local
+from custodes.vision.files import write_whole
 from custodes.vision.kinds import check_outputs, probe
 from custodes.vision.manifest import Calibration, Manifest, ModelSpec
 from custodes.vision.session import Model
@@ -44,7 +45,7 @@ __all__ = [
 _BUNDLED = Path(__file__).parent / "packs"
 _DEPTH = 4
 """Packs may extend packs this many times."""
-_PAPERS = ("LICENSE*", "LICENCE*", "NOTICE*", "README*")
+_PAPERS = ("LICENSE*", "LICENCE*", "NOTICE*", "README*", "card.toml")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +74,20 @@ class Pack:
         cache: folder of converted networks.
         provider: what runs the networks, see :class:`Model`.
         threads: threads that one run may use.
+        local: the map from cosine to similarity that is in force instead of the manifest's.
     """
 
-    def __init__(self, manifest: Manifest, *, cache: Path, provider: str = "cpu", threads: int = 1) -> None:
+    def __init__(
+        self,
+        manifest: Manifest,
+        *,
+        cache: Path,
+        provider: str = "cpu",
+        threads: int = 1,
+        local: Calibration | None = None,
+    ) -> None:
         self.manifest = manifest
+        self._local = local
         self._cache = cache
         self.provider = provider
         self._threads = threads
@@ -85,14 +96,20 @@ class Pack:
 
     @property
     def calibration(self) -> Calibration:
-        """The map from cosine to similarity.
+        """The map from cosine to similarity that is in force: a local one, or the manifest's.
 
         Raises:
             NotFound: if the pack has no embedder.
         """
-        if self.manifest.calibration is None:
+        found = self._local or self.manifest.calibration
+        if found is None:
             raise NotFound(f"Pack {self.manifest.id} has no embedder, so no calibration.")
-        return self.manifest.calibration
+        return found
+
+    @property
+    def is_local(self) -> bool:
+        """Whether a map that was made on local data is in force."""
+        return self._local is not None
 
     def has(self, role: str) -> bool:
         """Tell whether the pack fills a role, with a network that is installed."""
@@ -200,17 +217,21 @@ def _listed(folders: dict[str, Path], pack_id: str) -> Manifest:
 
 
 def open_pack(config: Config, pack_id: str) -> Pack:
-    """Return a pack; its networks are opened when they are asked for.
+    """Return a pack with the local calibration, if there is one; its networks are opened when they are asked for.
 
     Raises:
         NotFound: if there is no such pack.
         Invalid: if its manifest, or one that it extends, can't be read.
+        IntegrityError: if its local calibration isn't one that may be in force.
+        Unavailable: if that can't be read.
     """
+    manifest = _load(_folders(config), pack_id)
     return Pack(
-        _load(_folders(config), pack_id),
+        manifest,
         cache=config.cache,
         provider=config.vision.provider,
         threads=config.vision.threads,
+        local=read_local(config, manifest),
     )
 
 
@@ -286,23 +307,10 @@ def _ready(spec: ModelSpec, cache: Path) -> Path | bytes:
             return path
     made = _convert(spec)
     try:
-        _write_whole(path, made)
+        write_whole(path, made)
     except OSError:
         return made
     return path
-
-
-def _write_whole(path: Path, data: bytes) -> None:
-    """Write a file so that others see all of it or nothing."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".tmp")
-    temporary = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as f:
-            f.write(data)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 # --- checking and adding ---------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from weakref import WeakKeyDictionary
 
+from custodes.api.console.accuracy import Published, newest_of, published_now
 from custodes.api.console.entries import CheckpointShown, checkpoint_shown
 from custodes.api.console.figures import Stale, begun_at, last_month, reports_of
 from custodes.api.console.frame import Console
@@ -52,6 +53,7 @@ class Facts:
         checkpoint: the ledger's.
         begun: when the ledger was begun.
         contact: how to reach the operator; empty if they haven't said.
+        published: evaluations, the newest first.
     """
 
     users: tuple[Users, ...]
@@ -61,6 +63,12 @@ class Facts:
     checkpoint: CheckpointShown
     begun: datetime | None
     contact: str
+    published: tuple[Published, ...]
+
+    @property
+    def measured(self) -> tuple[Published, ...]:
+        """The newest of comparing, and of searching."""
+        return newest_of(("verification", "identification"), self.published)
 
     @property
     def mail(self) -> str:
@@ -79,6 +87,7 @@ def facts_now(app: App, now: datetime) -> Facts:
         checkpoint=checkpoint_shown(app),
         begun=begun_at(app),
         contact=app.config.server.contact.strip(),
+        published=published_now(app),
     )
 
 

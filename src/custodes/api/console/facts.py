@@ -28,6 +28,7 @@ _TITLES = {
     "tracking": "What this search and earlier ones amount to",
     "results": "The kept results",
     "review": "How the candidate is judged",
+    "evaluation": "The evaluation that counts for who asks",
     "target_org": "The organisation that the case is for",
 }
 _TERMS = {
@@ -89,6 +90,13 @@ _TERMS = {
     "review.same_person": "The same person judged it before",
     "review.exposed": "Has seen its score or others' answers",
     "review.controls": "Known non-mates in the sitting",
+    "evaluation.current": "Of what ran then",
+    "evaluation.age_days": "Age in days",
+    "evaluation.similarity": "At a similarity of",
+    "evaluation.groups": "Groups that were compared",
+    "evaluation.enough": "Enough data on every group",
+    "evaluation.false_match_ppm": "False matches in a million, worst group, at most",
+    "evaluation.false_non_match_ppm": "False non-matches in a million, worst group, at most",
     "target_org.class": "Class of organisation",
     "target_org.jurisdiction": "Place",
 }
@@ -146,8 +154,8 @@ def _value(key: str, value: object) -> str | Markup:
         return listed(value, "none") if not key.endswith("attested") else ", ".join(map(str, value))
     if key.endswith("jurisdiction"):
         return place_words(str(value))
-    if key == "threshold":
+    if key in ("threshold", "evaluation.similarity"):
         return f"{float(str(value)):g} %"
     if isinstance(value, str) and value[:4].isdigit() and value.endswith("Z"):
         return when(datetime.fromisoformat(value))
-    return small(value) if isinstance(value, str) else str(value)
+    return small(value) if isinstance(value, str) else f"{value:,}" if isinstance(value, int) else str(value)

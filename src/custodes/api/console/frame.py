@@ -57,6 +57,7 @@ NAVIGATION = (
     NavItem("/console/rules", "Rules"),
     NavItem("/console/ledger", "Ledger"),
     NavItem("/console/transparency", "Transparency"),
+    NavItem("/console/evaluations", "Accuracy"),
 )
 """In the order of the page's head; what has no page (yet) isn't shown."""
 

@@ -24,6 +24,7 @@ from custodes.api.console.pages import (
     collections,
     dashboard,
     door,
+    evaluations,
     grounds,
     keys,
     ledger,
@@ -74,6 +75,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     casefound.router,
     caseleads.router,
     grounds.router,
+    evaluations.router,
 )
 """All pages: add yours here."""
 

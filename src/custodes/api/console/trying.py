@@ -18,6 +18,7 @@ from custodes.governance.request import (
     AuthorityFacts,
     CaseFacts,
     ConsentFacts,
+    EvaluationFacts,
     OrganisationFacts,
     Percent,
     Target,
@@ -63,6 +64,7 @@ class Options:
     authorities: Pairs
     provenances: Pairs
     consents: Pairs
+    evaluations: Pairs
 
 
 OPTIONS = Options(
@@ -98,6 +100,13 @@ OPTIONS = Options(
         ("written-release", "A written release"),
         ("explicit", "Explicit consent"),
     ),
+    evaluations=(
+        ("", "None"),
+        ("good", "One of what runs here, made today, at this similarity"),
+        ("void", "One of what ran here before a change"),
+        ("old", "One of what runs here, of two years ago"),
+        ("bad", "One in which it errs often with some group"),
+    ),
 )
 
 
@@ -118,6 +127,7 @@ class Asked:
     authority: str = ""
     provenance: str = ""
     consent: str = ""
+    evaluation: str = ""
     threshold: str = "80"
     trained: bool = False
     attested: bool = False
@@ -132,6 +142,7 @@ class Asked:
             (self.authority, OPTIONS.authorities),
             (self.provenance, OPTIONS.provenances),
             (self.consent, OPTIONS.consents),
+            (self.evaluation, OPTIONS.evaluations),
         )
         if any(value not in dict(pairs) for value, pairs in known):
             raise Invalid("A choice is none that there is.", remedy="Choose again.")
@@ -189,6 +200,7 @@ class Asked:
             threshold=Percent(self.threshold) if asks else None,
             provenance=self.provenance or None,
             review=ReviewFacts(1, False, False, 0) if action == Action.REVIEW else None,
+            evaluation=self._evaluation() if asks else None,
         )
         return Request("somebody", action, facts)
 
@@ -196,6 +208,20 @@ class Asked:
         org = self.organisation
         return Act(
             now, org, self.purpose, "somebody", frozenset({self.role}), case_kind=self.purpose, target_org=org, own=True
+        )
+
+    def _evaluation(self) -> EvaluationFacts | None:
+        if not self.evaluation:
+            return None
+        ppm = 900_000 if self.evaluation == "bad" else 100
+        return EvaluationFacts(
+            current=self.evaluation != "void",
+            age_days=730 if self.evaluation == "old" else 0,
+            similarity=Percent(self.threshold),
+            groups=2,
+            enough=True,
+            false_match_ppm=ppm,
+            false_non_match_ppm=ppm,
         )
 
     def _case(self) -> CaseFacts | None:

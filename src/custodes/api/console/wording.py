@@ -53,6 +53,8 @@ ACTIONS: Mapping[Action, str] = {
     Action.VIEW_IMAGE: "Look at a sensitive image",
     Action.EXPORT_LEAD: "Let a report of a lead out",
     Action.REVIEW: "Judge a candidate",
+    Action.EVALUATE: "Measure how accurate this is",
+    Action.SCORE_PAIRS: "Compare test photos, for their scores",
     Action.MANAGE_ORGANISATIONS: "Manage organisations",
     Action.MANAGE_PEOPLE: "Manage people",
     Action.MANAGE_KEYS: "Manage others' keys",
@@ -63,6 +65,7 @@ ACTIONS: Mapping[Action, str] = {
     Action.FILE_CONSENT: "Record or withdraw a consent",
     Action.ATTEST_DUTY: "Attest to a duty",
     Action.DISCLOSE: "Open an entry of the ledger to somebody",
+    Action.PUBLISH_EVALUATION: "Publish or withdraw an evaluation",
     Action.DECLARE_MORATORIUM: "Declare or extend a moratorium",
     Action.STOP_USE: "Stop use",
     Action.ENABLE_RULEBOOK: "Enable a rulebook",
@@ -103,6 +106,8 @@ _CHANGES = {
     "alarm": "An alarm to oversight was raised",
     "disclosed": "An entry was opened to somebody",
     "stopped": "Use was stopped",
+    "evaluation-published": "An evaluation was published",
+    "evaluation-withdrawn": "An evaluation was withdrawn from the public page",
 }
 _STATES = {"in force": "bad", "to come": "warn", "over": ""}
 

@@ -2,7 +2,7 @@
 """Health, readiness, metrics and model packs, with an OpenAPI description at ``/v1/openapi.json``.
 
 These routes say how the server is, never what it knows: how many faces, but no face, no name, no key. ``/ledger/`` is
-the ledger, for whoever wants to check it.
+the ledger, for whoever wants to check it. What testers ask is in ``testing``.
 """
 
 from __future__ import annotations
@@ -19,12 +19,15 @@ from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
 import custodes
+from custodes.api.aws.admission import Door
 from custodes.api.gate import Gate
+from custodes.api.rest.problems import Problem, problem, status_of
+from custodes.api.rest.testing import create_testing
 from custodes.api.telemetry import Telemetry
 from custodes.api.warmup import Warmth, WarmUp
 from custodes.app import App
-from custodes.errors import CustodesError, IntegrityError, Invalid, NotFound, Throttled, Unavailable
-from custodes.operations.packs import Manifest
+from custodes.errors import CustodesError, Invalid, NotFound, Unavailable
+from custodes.operations.packs import Calibration, Manifest
 
 __all__ = ["create_rest"]
 
@@ -56,6 +59,23 @@ class PackModel(BaseModel):
     sha256: str
 
 
+class PackKnot(BaseModel):
+    """A point of a calibration."""
+
+    cosine: float
+    similarity: float = Field(description="0 to 100.")
+    false_match_rate: float | None = Field(
+        description="Share of comparisons of two different people that reach it; null where it wasn't measured."
+    )
+
+
+class PackCalibration(BaseModel):
+    """The map from cosine to similarity, straight between its knots."""
+
+    measured_on: str = Field(description="The data behind the false-match rates; empty while the map is provisional.")
+    knots: list[PackKnot]
+
+
 class Pack(BaseModel):
     """A model pack."""
 
@@ -64,29 +84,25 @@ class Pack(BaseModel):
     licence: str
     description: str
     models: list[PackModel]
-
-
-class Problem(BaseModel):
-    """What went wrong, and what to do."""
-
-    error: str
-    message: str
-    remedy: str
+    calibration: PackCalibration | None = Field(
+        description="The pack's own; one that was made on local data may be in force, and is nowhere easier."
+    )
 
 
 _REMEDY = "/v1/openapi.json lists what there is."
-_STATUS: dict[type[CustodesError], int] = {NotFound: 404, Invalid: 400, Throttled: 429, IntegrityError: 500}
-
-
-def _problem(status: int, error: CustodesError) -> JSONResponse:
-    told = Problem(error=type(error).__name__, message=error.message, remedy=error.remedy)
-    return JSONResponse(told.model_dump(), status_code=status)
 
 
 def _count(app: App, telemetry: Telemetry) -> None:
     """Tell telemetry how much is enrolled."""
     held = app.collections.enrolled()
     telemetry.enrolled(collections=held.collections, faces=held.faces, users=held.users)
+
+
+def _calibration(own: Calibration | None) -> PackCalibration | None:
+    if own is None:
+        return None
+    knots = [PackKnot(cosine=k.cosine, similarity=k.similarity, false_match_rate=k.false_match_rate) for k in own.knots]
+    return PackCalibration(measured_on=own.measured_on, knots=knots)
 
 
 def _pack(manifest: Manifest) -> Pack:
@@ -96,6 +112,7 @@ def _pack(manifest: Manifest) -> Pack:
         licence=manifest.licence,
         description=manifest.description,
         models=[PackModel(role=m.role, licence=m.licence, origin=m.origin, sha256=m.sha256) for m in manifest.models],
+        calibration=_calibration(manifest.calibration),
     )
 
 
@@ -107,22 +124,21 @@ def _add_refusals(rest: FastAPI, telemetry: Telemetry) -> None:
 
     @rest.exception_handler(CustodesError)
     async def refuse(request: Request, error: CustodesError) -> JSONResponse:
-        status = next((s for kind, s in _STATUS.items() if isinstance(error, kind)), 503)
-        if status >= 500:
+        if status_of(error) >= 500:
             telemetry.failure(error, operation=f"{request.method} {request.scope['route'].path}", request_id="")
-        return _problem(status, error)
+        return problem(error)
 
     @rest.exception_handler(HTTPException)
     async def refuse_route(_: object, error: HTTPException) -> JSONResponse:
-        return _problem(error.status_code, NotFound(f"{error.detail}.", remedy=_REMEDY))
+        return problem(NotFound(f"{error.detail}.", remedy=_REMEDY), error.status_code)
 
     @rest.exception_handler(RequestValidationError)
     async def refuse_parameters(_: object, error: RequestValidationError) -> JSONResponse:
         names = sorted({str(e["loc"][-1]) for e in error.errors()})
-        return _problem(422, Invalid(f"A value is out of bounds: {', '.join(names)}.", remedy=_REMEDY))
+        return problem(Invalid(f"A value is out of bounds: {', '.join(names)}.", remedy=_REMEDY), 422)
 
 
-def create_rest(app: App, gate: Gate, telemetry: Telemetry, warm_up: WarmUp) -> FastAPI:
+def create_rest(app: App, gate: Gate, door: Door, telemetry: Telemetry, warm_up: WarmUp) -> FastAPI:
     """Make the ASGI application of the REST API."""
     rest = FastAPI(
         title="Custodes",
@@ -135,6 +151,7 @@ def create_rest(app: App, gate: Gate, telemetry: Telemetry, warm_up: WarmUp) -> 
     )
 
     _add_refusals(rest, telemetry)
+    rest.include_router(create_testing(app, gate, door, telemetry))
 
     @rest.get("/v1/health", summary="Tell that the server lives")
     async def health() -> Health:

@@ -12,6 +12,7 @@ from urllib.parse import urlencode
 import orjson
 from fastapi import APIRouter, Path, Query, Response
 
+from custodes.api.console.accuracy import kind_words
 from custodes.api.console.entries import Wanted, checkpoint_shown, commitments, ledger_url, line_of, newest
 from custodes.api.console.facts import Group, facts_of
 from custodes.api.console.shown import words
@@ -34,6 +35,13 @@ _DECISIONS = (("permit", "Permitted"), ("deny", "Refused"))
 _TOLD = frozenset(
     {"v", "at", "kind", "request", "rules_hash", "decision", "rules", "errors", "notice", "outcome", "event", "change"}
 )
+_TERMS = {
+    "evaluation_kind": "What was measured",
+    "fingerprint": "Fingerprint of what ran",
+    "dataset": "SHA-256 of the data",
+    "photos": "Photos it was measured on",
+}
+"""What details are called that have no plain name of their own."""
 Index = Annotated[int, Path(ge=0, le=2**53)]
 
 
@@ -99,8 +107,16 @@ def _details(entry: Mapping[str, Any]) -> list[tuple[str, str]]:
     for name, value in entry.items():
         if name not in hidden and not isinstance(value, Mapping):
             text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
-            told += [(words(name), {"True": "yes", "False": "no"}.get(text, text))] if text else []
+            text = kind_words(text) if name == "evaluation_kind" else text
+            told += [(_TERMS.get(name, words(name)), {"True": "yes", "False": "no"}.get(text, text))] if text else []
     return told
+
+
+def _evaluation(visit: Visit, entry: Mapping[str, Any]) -> str:
+    """Return the id of the evaluation that an entry tells of, if the visitor may see it."""
+    told, session = entry.get("evaluation"), visit.session
+    sees = entry.get("organisation") == session.organisation.id or session.roles & {Role.OVERSIGHT, Role.OPERATOR}
+    return told if isinstance(told, str) and sees else ""
 
 
 async def _show(visit: Visit, index: int, error: CustodesError | None = None, status: int = 200) -> Response:
@@ -114,6 +130,7 @@ async def _show(visit: Visit, index: int, error: CustodesError | None = None, st
         "at": datetime.fromisoformat(str(entry["at"])),
         "decided": "request" in entry,
         "rules_hash": str(entry.get("rules_hash", "")),
+        "evaluation": _evaluation(visit, entry),
         "details": _details(entry),
         "groups": _groups(entry),
         "commitments": commitments(entry),

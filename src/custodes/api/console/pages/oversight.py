@@ -31,6 +31,7 @@ _KINDS_OF_ALARM = {
     AlarmKind.OVERDUE: "An emergency search was asked for while an earlier one is unanswered",
     AlarmKind.CASE: "A case of the police was opened",
     AlarmKind.LOGIN: "Somebody made a link or key for a person who had one: ask that person yourself",
+    AlarmKind.CALIBRATION: "The scale of similarities was changed: what 99 stands for is another false-match rate",
 }
 
 

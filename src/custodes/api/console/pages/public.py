@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from fastapi import APIRouter, Response
 from fastapi.responses import JSONResponse
 
+from custodes.api.console.accuracy import kind_words
 from custodes.api.console.entries import ledger_url
 from custodes.api.console.facade import facade_of
 from custodes.api.console.figures import month_of
@@ -37,6 +38,7 @@ async def public(stranger: Stranger) -> Response:
         "month": month_of(now)[0],
         "report": report,
         "since": datetime.fromisoformat(report.basis.bounds[0]) if report else None,
+        "kinds": kind_words,
         "searches": next((t for t in report.tables if t.name == "searches"), None) if report else None,
     }
     return stranger.page("public.html.j2", values)

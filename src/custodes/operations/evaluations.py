@@ -1,0 +1,328 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Measuring what is deployed, and keeping what came of it: authorise -> measure -> record, as with any use of faces.
+
+What is kept are figures: no photo, no name, no score of a person. The ledger's entry commits to the evaluation's bytes,
+so that a published figure can be traced to the models, the rules and the data (by hash) that gave it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+
+from custodes.config import Config
+from custodes.db import Database
+from custodes.errors import NotFound, Unavailable
+from custodes.evaluation.card import ModelCard, card_of
+from custodes.evaluation.enrolling import Progress, silent
+from custodes.evaluation.report import SealedBy, report
+from custodes.evaluation.results import Evaluation, Rate, Verification, from_json, to_json
+from custodes.evaluation.running import Run
+from custodes.governance import (
+    Action,
+    Caller,
+    EvaluationRecord,
+    Evaluations,
+    OrgClass,
+    Registry,
+    Role,
+    Verdict,
+    new_id,
+)
+from custodes.ledger import Log
+from custodes.operations.engines import Engines
+from custodes.operations.guard import Guard
+from custodes.operations.measuring import Job, Rig, deployed_here, evaluation_of
+from custodes.operations.signed import RESULT, signed
+
+__all__ = ["EvaluationOperations", "Gate", "Kept", "Measured", "verdict_of"]
+
+_MILLION = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """An evaluation that is on record.
+
+    Attributes:
+        record: what the rules and lists know of it.
+        evaluation: what came of it.
+        current: whether it is of what runs here now.
+    """
+
+    record: EvaluationRecord
+    evaluation: Evaluation
+    current: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What was measured just now: kept, and with every score."""
+
+    kept: Kept
+    run: Run
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """Whether an organisation has what the rules may ask for before it searches.
+
+    Attributes:
+        fingerprint: of what runs here now.
+        record: the evaluation that counts: the newest of it, else the newest of anything; None without any.
+        current: whether that is of what runs here now.
+        demanded: rulebooks that are in force and ask this organisation for an evaluation.
+    """
+
+    fingerprint: str
+    record: EvaluationRecord | None
+    current: bool
+    demanded: tuple[str, ...]
+
+
+class EvaluationOperations:
+    """Use cases around evaluations.
+
+    Args:
+        guard: authorises and records.
+        database, registry, store, log: where things are.
+        engines: what is measured.
+        config: how many at a time, and limits.
+    """
+
+    def __init__(
+        self,
+        guard: Guard,
+        database: Database,
+        registry: Registry,
+        store: Evaluations,
+        log: Log,
+        engines: Engines,
+        config: Config,
+    ) -> None:
+        self._guard = guard
+        self._db = database
+        self._registry = registry
+        self._store = store
+        self._log = log
+        self._engines = engines
+        self._config = config
+
+    # --- measuring ---
+
+    def measure(self, caller: Caller, job: Job, *, workers: int = 1, progress: Progress = silent) -> Measured:
+        """Measure the deployed engine and keep the figures.
+
+        Args:
+            caller: who measures; their provenance says where the photos come from.
+            job: what is measured, on what.
+            workers: photos that are looked at at a time.
+            progress: told how far it is.
+
+        Raises:
+            Denied: if a rule forbids it.
+            Invalid: if tables or photos can't be meant; the message names rows or files.
+        """
+        with self._guard.using(caller, Action.EVALUATE) as using:
+            engine = self._engines.default
+            what = deployed_here(engine, self._config)
+            run = job.run(Rig.of(engine, self._config, workers, progress))
+            state = using.permit.state
+            evaluation = evaluation_of(job, run, what, state.rules.hash, using.permit.request.facts.now)
+            document = to_json(evaluation)
+            record = EvaluationRecord(
+                id=new_id("eval"),
+                organisation=using.permit.organisation,
+                kind=job.kind,
+                pack=what.pack,
+                fingerprint=what.fingerprint,
+                title=job.title,
+                column=", ".join(_columns(evaluation)),
+                dataset=run.dataset.sha256,
+                verdict=verdict_of(evaluation),
+                made_at=evaluation.made_at,
+                made_by=caller.principal,
+                entry=None,
+                published_at=None,
+            )
+            using.part.note(
+                evaluation=record.id,
+                evaluation_kind=job.kind,
+                fingerprint=what.fingerprint,
+                model=what.pack_version,
+                dataset=run.dataset.sha256,
+                photos=run.dataset.photos,
+                provenance=caller.provenance,
+            )
+            using.part.commit(RESULT, hashlib.sha256(document).hexdigest().encode())
+            using.then = lambda c, indexes: self._store.set_entry(c, record.id, indexes[0])
+            with using.committing() as c:
+                self._store.keep(c, record, document)
+        with self._db.read() as c:
+            return Measured(self._kept(c, record.id), run)
+
+    # --- looking ---
+
+    def list(self, caller: Caller) -> tuple[EvaluationRecord, ...]:
+        """List evaluations, the newest first: the own organisation's, or all for operators and overseers.
+
+        Raises:
+            Denied: if the caller is nobody.
+        """
+        organisation = self._guard.organisation_of(caller)
+        with self._db.read() as c:
+            return self._store.list(c, None if self._sees_all(c, caller) else organisation)
+
+    def get(self, caller: Caller, evaluation: str) -> Kept:
+        """Read an evaluation that the caller may see.
+
+        Raises:
+            NotFound: if there is none that the caller may see.
+        """
+        organisation = self._guard.organisation_of(caller)
+        with self._db.read() as c:
+            kept = self._kept(c, evaluation)
+            if kept.record.organisation != organisation and not self._sees_all(c, caller):
+                raise _unknown(evaluation)
+            return kept
+
+    def is_current(self, record: EvaluationRecord) -> bool:
+        """Tell whether an evaluation is of what runs here now; one of a pack that isn't there any more isn't."""
+        try:
+            return record.fingerprint == self._engines.fingerprint(record.pack)
+        except Unavailable:
+            return False
+
+    def signed(self, kept: Kept) -> bytes:
+        """Return an evaluation with the proof that the ledger commits to it, as JSON; anybody can check it offline."""
+        with self._db.read() as c:
+            document = self._store.document(c, kept.record.id)
+        assert kept.record.entry is not None
+        return signed(self._log, kept.record.entry, document)
+
+    def report(self, kept: Kept, *, published: bool = False) -> str:
+        """Return the page that tells of an evaluation, without any face."""
+        entry = kept.record.entry
+        sealed = None if entry is None else SealedBy(self._log.origin, self._log.vkey, entry)
+        return report(kept.evaluation, card=self.card(kept), sealed=sealed, published=published)
+
+    def card(self, kept: Kept) -> ModelCard:
+        """Return the card of the models that were measured, as they are known here."""
+        return card_of(self._engines.of(kept.record.pack).pack.manifest)
+
+    def gate(self, caller: Caller) -> Gate:
+        """Tell whether the caller's organisation has what the rules may ask for before it searches.
+
+        Raises:
+            Denied: if the caller is nobody.
+        """
+        organisation = self._guard.organisation_of(caller)
+        fingerprint = self._engines.fingerprint("")
+        with self._db.read() as c:
+            state = self._registry.state(c)
+            records = state.evaluations.get(organisation, ())
+            police = state.organisations[organisation].org_class == OrgClass.LAW_ENFORCEMENT
+        asking = "evaluation-gate" if police else "evaluate-first"
+        current = next((r for r in records if r.fingerprint == fingerprint), None)
+        return Gate(
+            fingerprint,
+            current or next(iter(records), None),
+            current is not None,
+            tuple(b.id for b in state.rulebooks if b.id == asking),
+        )
+
+    # --- publishing ---
+
+    def publish(self, caller: Caller, evaluation: str) -> EvaluationRecord:
+        """Show an evaluation to everybody, on the public page.
+
+        Raises:
+            Denied: if a rule forbids it.
+            NotFound: if there is none that the caller may see.
+        """
+        return self._show(caller, evaluation, publish=True)
+
+    def withdraw(self, caller: Caller, evaluation: str) -> EvaluationRecord:
+        """Take an evaluation off the public page; that it stood there stays in the ledger.
+
+        Raises:
+            Denied: if a rule forbids it.
+            NotFound: if there is none that the caller may see.
+        """
+        return self._show(caller, evaluation, publish=False)
+
+    def _show(self, caller: Caller, evaluation: str, *, publish: bool) -> EvaluationRecord:
+        owner = self.get(caller, evaluation).record.organisation
+        with self._guard.acting(caller, Action.PUBLISH_EVALUATION, of=owner) as acting:
+            c = acting.connection
+            self._store.set_published(c, evaluation, acting.now if publish else None)
+            change = "evaluation-published" if publish else "evaluation-withdrawn"
+            acting.note(change=change, target=evaluation, in_organisation=owner)
+            return self._store.record(c, evaluation)
+
+    def published(self) -> tuple[EvaluationRecord, ...]:
+        """List what everybody may see, the newest first."""
+        with self._db.read() as c:
+            return self._store.published(c)
+
+    def get_published(self, evaluation: str) -> Kept:
+        """Read an evaluation that everybody may see.
+
+        Raises:
+            NotFound: if none of this id is published.
+        """
+        with self._db.read() as c:
+            kept = self._kept(c, evaluation)
+        if kept.record.published_at is None:
+            raise _unknown(evaluation)
+        return kept
+
+    # --- inside ---
+
+    def _kept(self, c: sa.Connection, evaluation: str) -> Kept:
+        record = self._store.record(c, evaluation)
+        found = from_json(self._store.document(c, evaluation))
+        return Kept(record, found, self.is_current(record))
+
+    def _sees_all(self, c: sa.Connection, caller: Caller) -> bool:
+        roles = self._registry.state(c).principals[caller.principal].roles
+        return Role.OPERATOR in roles or Role.OVERSIGHT in roles
+
+
+def _unknown(evaluation: str) -> NotFound:
+    return NotFound(f"There is no evaluation {evaluation}.", remedy="custodes evaluations list shows all.")
+
+
+def _columns(evaluation: Evaluation) -> Sequence[str]:
+    figures = evaluation.figures
+    return [d.column for d in figures.differentials] if isinstance(figures, Verification) else []
+
+
+def verdict_of(evaluation: Evaluation) -> Verdict | None:
+    """Return what the rules know of an evaluation, or None if it isn't of one-to-one comparisons.
+
+    It is the worst group's: the upper end of the 95 % interval of each rate, so that little data looks bad, not good.
+    Without groups it is that of all comparisons.
+    """
+    figures = evaluation.figures
+    if not isinstance(figures, Verification):
+        return None
+    groups = [g for d in figures.differentials for g in d.groups]
+    matches = [g.false_match for g in groups] or [p.false_match for p in figures.points]
+    misses = [g.false_non_match for g in groups] or [p.false_non_match for p in figures.points]
+    return Verdict(
+        similarity=evaluation.settings.similarity,
+        groups=min((len(d.groups) for d in figures.differentials), default=0),
+        enough=bool(groups) and all(g.enough for g in groups),
+        false_match_ppm=max(map(_ppm, matches), default=_MILLION),
+        false_non_match_ppm=max(map(_ppm, misses), default=_MILLION),
+    )
+
+
+def _ppm(rate: Rate) -> int:
+    """Return the upper end of a rate's interval per million, rounded up; a million where there is none."""
+    return _MILLION if rate.interval is None else min(_MILLION, math.ceil(rate.interval.high * _MILLION))

@@ -1,0 +1,204 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Evaluations as uses: authorised, measured, kept, recorded, published; and what the rules get to know of them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.operations import conftest
+from tests.operations.conftest import ME, World, open_world
+
+from custodes.errors import Denied, Invalid, NotFound
+from custodes.evaluation.results import Interval, Rate, Settings, Verification, to_json
+from custodes.governance import Caller, Evaluations, OrgClass, Purpose, Role
+from custodes.operations.evaluations import Kept, verdict_of
+from custodes.operations.measuring import AttackJob, DetectionJob, IdentificationJob, RobustnessJob, VerificationJob
+from custodes.operations.signed import verify_signed
+
+FAST = Settings(99.0, rounds=100, least_subjects=2)
+BARACK, BARACKS, JOE, EILEEN = "obama_1.jpg", "obama_2.jpg", "biden.jpg", "collins.png"
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """An installation that the tests of this file share."""
+    made = open_world(tmp_path_factory.mktemp("lab") / "data")
+    yield made
+    made.app.close()
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory: pytest.TempPathFactory, photos: dict[str, bytes]) -> Path:
+    """A folder of three people's small photos."""
+    folder = tmp_path_factory.mktemp("images")
+    for name in (BARACK, BARACKS, JOE):
+        (folder / name).write_bytes(photos[name.removesuffix(".jpg")])
+    return folder
+
+
+def table(folder: Path, name: str, *rows: str) -> Path:
+    """Write a table."""
+    path = folder / name
+    path.write_text("\n".join(rows) + "\n")
+    return path
+
+
+@pytest.fixture(scope="module")
+def pairs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One person twice, and two different people, twice."""
+    return table(
+        tmp_path_factory.mktemp("tables"),
+        "pairs.csv",
+        "image_a,image_b,mated,subject_a,subject_b",
+        f"{BARACK},{BARACKS},1,b,b",
+        f"{BARACK},{JOE},0,b,j",
+        f"{BARACKS},{JOE},0,b,j",
+    )
+
+
+@pytest.fixture(scope="module")
+def kept(lab: World, images: Path, pairs: Path) -> Kept:
+    """An evaluation that the operator has made."""
+    return lab.app.evaluations.measure(ME, VerificationJob(pairs, images, FAST, "Three portraits")).kept
+
+
+def test_an_evaluation_is_kept_and_its_entry_tells_of_it_without_names(lab: World, kept: Kept) -> None:
+    """The entry has counts, hashes and the model; titles, files and people stay out of it."""
+    figures = kept.evaluation.figures
+    assert isinstance(figures, Verification)
+    assert (figures.mated, figures.non_mated, figures.enrolment.failure.events) == (1, 2, 0)
+    assert kept.current
+    entry = lab.entry(kept.record.entry or -1)
+    assert entry["request"]["action"] == "Evaluate"
+    assert entry["evaluation"] == kept.record.id
+    assert entry["fingerprint"] == kept.evaluation.deployed.fingerprint == lab.app.engines.fingerprint("")
+    assert (entry["photos"], entry["dataset"]) == (3, kept.evaluation.dataset.sha256)
+    assert not re.search("obama|biden|portrait", str(entry))
+    assert kept.evaluation.rules_hash == entry["rules_hash"]
+
+
+def test_a_kept_evaluation_is_what_the_ledger_commits_to(lab: World, kept: Kept) -> None:
+    """The signed form verifies offline; one letter changed doesn't."""
+    signed = lab.app.evaluations.signed(kept)
+    assert verify_signed(signed, lab.app.ledger.vkey).sound
+    assert to_json(kept.evaluation).decode()[:100] in signed.decode().replace('\\"', '"')
+    assert not verify_signed(signed.replace(b"Three", b"Seven"), lab.app.ledger.vkey).sound
+
+
+def test_who_may_evaluate(lab: World, images: Path, pairs: Path) -> None:
+    """It takes an administrator, and photos of which it is stated where they come from, and not from cases."""
+    job = VerificationJob(pairs, images, FAST)
+    officer = replace(lab.officer, provenance="own")
+    assert lab.denied(lambda: lab.app.evaluations.measure(officer, job)) == ["base.evaluate-role"]
+    chief = lab.app.people.add(ME, lab.police, "chief@pd.example", "Chief", [Role.ADMIN])
+    admin = Caller(chief.id, Purpose.CRIMINAL_INVESTIGATION)
+    for provenance in ("case-file", "scraped", None):
+        caller = replace(admin, provenance=provenance)
+        assert lab.denied(lambda c=caller: lab.app.evaluations.measure(c, job)) == ["base.evaluate-provenance"]
+    made = lab.app.evaluations.measure(replace(admin, provenance="consented"), job).kept
+    assert made.record.organisation == lab.police  # while a moratorium forbids them to search
+
+
+def test_what_cannot_be_meant_is_an_entry_and_nothing_is_kept(lab: World, images: Path, tmp_path: Path) -> None:
+    """A broken table stops everything, its rows are named, and the ledger has the attempt."""
+    before = len(lab.app.evaluations.list(ME))
+    rows = ("image_a,image_b,mated", f"{BARACK},{BARACKS},1", f"{BARACK},nobody.jpg,0")
+    with pytest.raises(Invalid, match=r"nobody\.jpg"):
+        lab.app.evaluations.measure(ME, VerificationJob(table(tmp_path, "p.csv", *rows), images, FAST))
+    assert lab.entry()["outcome"] == "failed"
+    assert len(lab.app.evaluations.list(ME)) == before
+
+
+def test_others_see_nothing_until_it_is_published(lab: World, kept: Kept) -> None:
+    """The owner decides; strangers and other organisations get it when it is published, and not any more after."""
+    ours = lab.app.evaluations
+    with pytest.raises(NotFound):
+        ours.get(lab.officer, kept.record.id)
+    with pytest.raises(NotFound):
+        ours.get_published(kept.record.id)
+    with pytest.raises((NotFound, Denied)):
+        ours.publish(lab.rescuer, kept.record.id)
+    assert kept.record.id in [r.id for r in ours.list(lab.olga)]
+    assert ours.publish(ME, kept.record.id).published_at == lab.clock.now
+    assert lab.entry()["change"] == "evaluation-published"
+    assert ours.get_published(kept.record.id).evaluation == kept.evaluation
+    assert [r.id for r in ours.published()] == [kept.record.id]
+    assert "<img" not in ours.report(kept, published=True)
+    ours.withdraw(ME, kept.record.id)
+    assert ours.published() == ()
+
+
+def test_every_kind_can_be_measured_and_read_again(
+    lab: World, images: Path, tmp_path: Path, photos: dict[str, bytes]
+) -> None:
+    """Identification, detection, and attacks are kept like verification, and have no verdict for the gate."""
+    gallery = table(tmp_path, "gallery.csv", "image,subject", f"{BARACK},b")
+    probes = table(tmp_path, "probes.csv", "image,subject", f"{BARACKS},b", f"{JOE},j")
+    marks = table(tmp_path, "marks.csv", "image,x,y", f"{BARACK},{320 * 2 // 3},200")
+    scores = table(tmp_path, "scores.csv", "presentation,score", *["bona fide,0.9"] * 5, *["print,0.1"] * 5)
+    measure = lab.app.evaluations.measure
+    found = measure(ME, IdentificationJob(gallery, probes, images, FAST)).kept
+    assert (found.evaluation.figures.mated, found.evaluation.figures.non_mated) == (1, 1)  # type: ignore[union-attr]
+    for job in (DetectionJob(marks, images, FAST), AttackJob(scores, 0.5, FAST)):
+        done = measure(ME, job).kept
+        assert lab.app.evaluations.get(ME, done.record.id).evaluation == done.evaluation
+        assert done.record.verdict is None
+        assert done.evaluation.figures.kind == job.kind
+
+
+def test_robustness_takes_pairs_evenly(lab: World, images: Path, pairs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The data set names what was taken of the table, and the hash is of the photos that were used."""
+    seen: list[Any] = []
+
+    def look(engine: object, mated: object, non_mated: object, *args: object, **more: object) -> object:
+        seen.append((mated, non_mated))
+        raise Invalid("enough")
+
+    monkeypatch.setattr("custodes.operations.measuring.robustness", look)
+    with pytest.raises(Invalid, match="enough"):
+        lab.app.evaluations.measure(ME, RobustnessJob(pairs, images, FAST, pairs=1))
+    assert [[p.name for p in pair] for pair in seen[0][0]] == [[BARACK, BARACKS]]
+    assert len(seen[0][1]) == 1
+
+
+def test_the_gate_tells_what_an_organisation_has(lab: World, kept: Kept) -> None:
+    """Police are asked by evaluation-gate; others only where evaluate-first is in force."""
+    police = lab.app.evaluations.gate(lab.officer)
+    assert police.demanded == ("evaluation-gate",)
+    assert police.current
+    ours = lab.app.evaluations.gate(ME)
+    assert ours.demanded == ()
+    assert ours.record is not None
+    rescuers = lab.app.evaluations.gate(lab.rescuer)
+    assert (rescuers.record, rescuers.current) == (None, False)
+
+
+def test_the_verdict_is_the_worst_groups_and_no_data_is_the_worst(kept: Kept) -> None:
+    """Upper ends of intervals count; a rate without one counts as a million in a million."""
+    figures = kept.evaluation.figures
+    assert isinstance(figures, Verification)
+    verdict = verdict_of(kept.evaluation)
+    assert verdict is not None
+    assert (verdict.groups, verdict.enough) == (0, False)
+    point = figures.points[-1]
+    told = replace(figures, points=(replace(point, false_match=Rate(0, 9, 0.0, Interval(0.0, 0.0123456))),))
+    assert verdict_of(replace(kept.evaluation, figures=told)).false_match_ppm == 12_346  # type: ignore[union-attr]
+    silent = replace(figures, points=(replace(point, false_match=Rate(0, 0, None)),))
+    assert verdict_of(replace(kept.evaluation, figures=silent)).false_match_ppm == 1_000_000  # type: ignore[union-attr]
+
+
+def test_a_tester_evaluates_for_itself(lab: World, images: Path, pairs: Path) -> None:
+    """A tester's evaluation is the tester's: it opens no gate of anybody else."""
+    tester = lab.app.people.add_organisation(ME, "Lab", OrgClass.TESTER, "US").id
+    who = lab.app.people.add(ME, tester, "tess@lab.example", "Tess", [Role.USER])
+    caller = Caller(who.id, Purpose.TESTING, provenance="consented")
+    made = lab.app.evaluations.measure(caller, VerificationJob(pairs, images, FAST)).kept
+    with lab.app._database.read() as c:
+        verdicts = Evaluations().verdicts(c)
+    assert [r.id for r in verdicts[tester]] == [made.record.id]
+    assert conftest.ME.principal not in [r.made_by for r in verdicts[tester]]
