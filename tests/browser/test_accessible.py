@@ -17,6 +17,8 @@ from tests.conftest import Server
 _LEFT_OUT = re.compile(
     r"/console/(static|sign-out)|\.(jpg|pdf|zip|json|csv|html)$|/proof$|/receipts/|/ledger/$|^/ledger/|^/v1/"
 )
+_STRANGERS = re.compile(r"/console/accuracy|/console/evaluations/.*/report$")
+"""What looks the same for everybody: who isn't signed in goes there for all."""
 _SIZES = {"light": (1280, 900), "dark": (390, 844)}
 
 
@@ -54,7 +56,7 @@ def house(tmp_path_factory: pytest.TempPathFactory, start_server: Callable[..., 
 @pytest.mark.parametrize("scheme", _SIZES)
 @pytest.mark.parametrize("who", ["nobody", "cara", "olga", "operator"])
 def test_every_page_can_be_used_by_everybody(house: House, browser: Browser, who: str, scheme: str) -> None:
-    """From the first page on all links are followed, one of each shape; each page passes and fits the screen."""
+    """From the first page on links are followed, one of each shape; each page passes and fits the screen."""
     width, height = _SIZES[scheme]
     context = browser.new_context(color_scheme=scheme, viewport={"width": width, "height": height})
     page = context.new_page()
@@ -73,9 +75,9 @@ def test_every_page_can_be_used_by_everybody(house: House, browser: Browser, who
         if found := violations(page):
             wrong[path] = found
         for link in links(page):
-            if shape(link) not in shapes:
+            if shape(link) not in shapes and (who == "nobody" or not _STRANGERS.match(link)):
                 shapes.add(shape(link))
                 waiting.append(link)
     context.close()
     assert wrong == {}
-    assert seen >= {"nobody": 6, "cara": 28, "olga": 15, "operator": 18}[who]
+    assert seen >= {"nobody": 6, "cara": 27, "olga": 14, "operator": 17}[who]

@@ -175,3 +175,12 @@ def test_damage_that_the_filter_lets_pass_is_named() -> None:
     told = " ".join(summary(examples.evaluation(examples.robustness())))
     assert "a blur of 3 px; noise of 20; 6 % of the light;" in told
     assert "lets most photos pass, for mask." in told
+
+
+def test_no_damage_is_judged_where_too_many_are_missed_without_any() -> None:
+    """Where photos as they are fail, the summary says so and names no level."""
+    figures = examples.robustness()
+    first = replace(figures.strains[0], false_non_match=Rate(200, 900, 200 / 900, Interval(0.2, 0.25)))
+    told = summary(examples.evaluation(replace(figures, strains=(first, *figures.strains[1:]))))
+    assert len(told) == 2
+    assert told[1] == "That is more than 10 % before anything was done to them: no damage can be judged so."

@@ -110,6 +110,10 @@ def test_the_newest_of_what_runs_here_counts() -> None:
     assert counting(records, "dd") == (other, False)
     assert counting(records, None) == (other, False)
     assert counting((plain,), "ff") is None
+    unlabelled = replace(FIRST, id="eval-4", verdict=replace(VERDICT, groups=0, enough=False))
+    assert counting((unlabelled, *records), "ff") == (FIRST, True)  # one that compares no groups takes no one's place
+    assert counting((unlabelled, old), "ff") == (old, True)
+    assert counting((unlabelled,), "ff") == (unlabelled, True)
     assert counting((), "ff") is None
 
 

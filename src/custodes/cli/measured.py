@@ -166,7 +166,7 @@ def _tables(evaluation: Evaluation) -> None:
             [
                 (
                     s.kind,
-                    f"{s.level:g} {s.unit}".strip(),
+                    s.label or f"{s.level:g} {s.unit}",
                     _share(s.false_non_match),
                     _share(s.failure),
                     _share(s.refused),
@@ -174,6 +174,8 @@ def _tables(evaluation: Evaluation) -> None:
                 for s in figures.strains
             ],
         )
+        for said in (*(f"{x.kind}: {x.words}" for x in figures.limits), *(f"Note: {n}" for n in figures.notes)):
+            console.print(said, highlight=False, markup=False)
 
 
 def _differential(told: Differential) -> None:

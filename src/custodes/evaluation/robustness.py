@@ -315,8 +315,8 @@ def _with(label: str) -> str:
 
 def _told(share: Rate) -> str:
     """Return ``23 % (95 %: 15 to 33 %)``."""
-    if share.value is None or share.interval is None:
-        return share.note
+    assert share.value is not None  # there are trials wherever it is told
+    assert share.interval is not None
     ends = f"{_percent(share.interval.low).removesuffix(' %')} to {_percent(share.interval.high)}"
     return f"{_percent(share.value)} (95 %: {ends})"
 

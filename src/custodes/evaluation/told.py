@@ -326,6 +326,8 @@ def _robustness(figures: Robustness) -> tuple[str, ...]:
             )
         )
     most = percent(figures.most_missed)
+    if undamaged and (undamaged.false_non_match.value or 0.0) > figures.most_missed:
+        return (*said, f"That is more than {most} before anything was done to them: no damage can be judged so.")
     if bad := [_label(figures.strains, x) for x in figures.limits if x.dont_search is not None]:
         said.append(
             f"More than {most} are missed from these levels on, so don't search with such photos: {'; '.join(bad)}."

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from custodes.governance.authorise import ALL, EXIGENCY_LASTS, Ask, Authoriser, Held, Permit, Refused
-from custodes.governance.evaluations import EvaluationRecord, Evaluations, Verdict
+from custodes.governance.evaluations import EvaluationRecord, Evaluations, Verdict, counting
 from custodes.governance.grounds import Grounds
 from custodes.governance.keys import Keys
 from custodes.governance.logins import Logins
@@ -97,5 +97,6 @@ __all__ = [
     "Use",
     "Verdict",
     "Watch",
+    "counting",
     "new_id",
 ]

@@ -80,16 +80,21 @@ class EvaluationRecord:
 def counting(records: Sequence[EvaluationRecord], fingerprint: str | None) -> tuple[EvaluationRecord, bool] | None:
     """Return which of an organisation's evaluations counts, and whether it is of what runs here.
 
-    It is the newest, whether that is better or worse than another: the newest of what runs here, else of anything.
+    It is the newest, whether that is better or worse than another, so that nobody picks their best: of those that
+    compare groups if there are any, as one that doesn't is none of the kind that rules ask for; of what runs here if
+    there are any, else of anything.
 
     Args:
         records: with their verdicts, the newest first.
         fingerprint: of what runs here; None if that isn't known.
     """
     judged = [r for r in records if r.verdict is not None]
-    current = next((r for r in judged if r.fingerprint == fingerprint), None)
-    found = current or next(iter(judged), None)
-    return None if found is None else (found, current is not None)
+    if not judged:
+        return None
+    running = [r for r in judged if r.fingerprint == fingerprint]
+    some = running or judged
+    found = next((r for r in some if r.verdict is not None and r.verdict.groups > 1), some[0])
+    return found, bool(running)
 
 
 def facts_of(record: EvaluationRecord, current: bool, now: datetime) -> EvaluationFacts | None:

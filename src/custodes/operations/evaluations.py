@@ -31,6 +31,7 @@ from custodes.governance import (
     Registry,
     Role,
     Verdict,
+    counting,
     new_id,
 )
 from custodes.ledger import Log
@@ -73,7 +74,7 @@ class Gate:
 
     Attributes:
         fingerprint: of what runs here now.
-        record: the evaluation that counts: the newest of it, else the newest of anything; None without any.
+        record: the evaluation that counts, see :func:`custodes.governance.evaluations.counting`; None without any.
         current: whether that is of what runs here now.
         demanded: rulebooks that are in force and ask this organisation for an evaluation.
     """
@@ -227,13 +228,8 @@ class EvaluationOperations:
             records = state.evaluations.get(organisation, ())
             police = state.organisations[organisation].org_class == OrgClass.LAW_ENFORCEMENT
         asking = "evaluation-gate" if police else "evaluate-first"
-        current = next((r for r in records if r.fingerprint == fingerprint), None)
-        return Gate(
-            fingerprint,
-            current or next(iter(records), None),
-            current is not None,
-            tuple(b.id for b in state.rulebooks if b.id == asking),
-        )
+        record, current = counting(records, fingerprint) or (None, False)
+        return Gate(fingerprint, record, current, tuple(b.id for b in state.rulebooks if b.id == asking))
 
     # --- publishing ---
 

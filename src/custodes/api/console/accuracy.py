@@ -54,8 +54,8 @@ EVALUATIONS: Mapping[str, str] = {
     "verification": "Comparing two faces",
     "identification": "Searching for a face",
     "detection": "Finding faces",
-    "robustness": "Photos that are bad",
-    "attacks": "Deception",
+    "robustness": "Photos made worse",
+    "attacks": "Presentation attacks",
 }
 """Kinds of evaluations, in words."""
 
