@@ -234,4 +234,4 @@ def _measure(job: Job, provenance: str | None, written: Written, *, as_json: boo
             alone = measure_alone(config, job, workers=workers, progress=progress)
             evaluation, run, record = alone.evaluation, alone.run, None
             written.write(evaluation, run, alone.card, None)
-    tell(evaluation, record, written, as_json=as_json)
+    tell(evaluation, record, written, as_json=as_json, faces=bool(run.worst))

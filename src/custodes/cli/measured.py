@@ -92,8 +92,15 @@ def record_json(record: EvaluationRecord) -> dict[str, object]:
     }
 
 
-def tell(evaluation: Evaluation, record: EvaluationRecord | None, written: Written, *, as_json: bool) -> None:
-    """Print an evaluation."""
+def tell(
+    evaluation: Evaluation,
+    record: EvaluationRecord | None,
+    written: Written,
+    *,
+    as_json: bool,
+    faces: bool = False,
+) -> None:
+    """Print an evaluation; ``faces`` says whether the page that was written shows any."""
     from custodes.evaluation.results import to_json
 
     if as_json:
@@ -110,7 +117,7 @@ def tell(evaluation: Evaluation, record: EvaluationRecord | None, written: Writt
     for path in (written.report, written.scores, written.save):
         if path is not None:
             console.print(f"Written: {path}", highlight=False, markup=False)
-    if written.report is not None:
+    if written.report is not None and faces:
         console.print("The page shows faces of the worst pairs: it isn't for publication.", highlight=False)
     if record is not None:
         console.print(
