@@ -65,10 +65,10 @@ ENROLMENT = Enrolment(rate(3, 3300), no_face=2, refused=0, unreadable=1, several
 
 def differential(column: str = "sex") -> Differential:
     """Return two groups with enough data and one without."""
-    lone = Rate(0, 3, None, note="not enough data: 3 people, 30 are needed")
-    women = GroupFigures("women", 410, 900, True, "", rate(53, 66_000), rate(9, 520), rate(1, 900))
-    men = GroupFigures("men", 1290, 2300, True, "", rate(63, 200_000), rate(12, 980), rate(1, 2300))
-    few = GroupFigures("not stated", 3, 7, False, "3 people; 30 are needed", lone, lone, rate(0, 7))
+    lone = Rate(0, 3, None, note="not enough data: 12 people, 30 are needed")
+    women = GroupFigures("women", 410, 900, True, "", rate(53, 66_000), rate(9, 520), rate(1, 900), 400)
+    men = GroupFigures("men", 1290, 2300, True, "", rate(63, 200_000), rate(12, 980), rate(1, 2300), 900)
+    few = GroupFigures("not stated", 12, 27, False, "12 people; 30 are needed", lone, lone, rate(0, 7), 12)
     false = Spread(
         "false match rate", "women", "men", 2.55, Interval(1.4, 4.2), 1.6, Interval(1.2, 2.05), note="of two groups"
     )
@@ -91,7 +91,7 @@ def many_groups(count: int = 4) -> Differential:
         *(f"country {i}" for i in range(count)),
     ]
     made = tuple(
-        GroupFigures(n, 90 - i, 200, True, "", rate(5 + i, 90_000), rate(2 + i % 7, 400), rate(0, 200))
+        GroupFigures(n, 90 - i, 200, True, "", rate(5 + i, 90_000), rate(2 + i % 7, 400), rate(0, 200), 80)
         for i, n in enumerate(names)
     )
     note = "the lowest rate is 0"

@@ -80,7 +80,7 @@ def test_pairs_are_read_with_people_by_folder(room: Room) -> None:
 
 
 def test_what_a_spreadsheet_adds_does_no_harm(room: Room) -> None:
-    """A byte-order mark, blank lines, other line ends, other cases and unknown columns are read; a note names those."""
+    """A byte-order mark, blank lines, line ends, other cases and unknown columns are read; a note counts those."""
     rows = (
         "\ufeff Image_A ,image_b,MATED,remark,",
         "./ann/1.jpg,ann//2.jpg,TRUE,x,",
@@ -90,7 +90,7 @@ def test_what_a_spreadsheet_adds_does_no_harm(room: Room) -> None:
     data = room.pairs("".join(f"{row}\r\n" for row in rows))
     assert data.names == ("ann/1.jpg", "ann/2.jpg", "bob/1.jpg")
     assert data.rows == (2, 2, 4)
-    assert data.notes[-1] == "columns that aren't read: remark, 1 without a name"
+    assert data.notes[-1] == "columns of the table that aren't read: 2"
 
 
 def test_people_by_columns(room: Room) -> None:
@@ -510,7 +510,7 @@ def test_marks_are_points_or_boxes(room: Room) -> None:
     boxes = read_marks(room.table("image,left,top,width,height,who\n1.png,-3,4,5,6,x\n"), room.images)
     assert boxes.by == "boxes"
     assert boxes.marks[0].tolist() == [[-3.0, 4.0, 5.0, 6.0]]
-    assert boxes.notes[1] == "columns that aren't read: who"
+    assert boxes.notes[1] == "columns of the table that aren't read: 1"
 
 
 BAD_MARKS = {

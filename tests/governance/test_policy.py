@@ -12,7 +12,7 @@ import pytest
 
 from custodes.errors import Invalid
 from custodes.governance import policy
-from custodes.governance.moratorium import Exemption, Moratorium
+from custodes.governance.moratorium import GROUPS, USES, Exemption, Moratorium
 from custodes.governance.policy import ENGINE_ERROR, Decision, Rule, RuleSet, cedar_of
 from custodes.governance.request import (
     Act,
@@ -278,6 +278,32 @@ def test_a_moratorium_is_on_uses_alone(base: Rulebook) -> None:
             replace(MORATORIUM, actions=frozenset({action}))
 
 
+def _bound_by(rules: RuleSet) -> set[Action]:
+    """Return the uses that the moratorium forbids to a photo app."""
+    told = {action: rules.judge(replace(SEARCH, action=action)) for action in USES}
+    return {action for action, said in told.items() if "moratorium.test" in {rule.id for rule in said.rules}}
+
+
+@pytest.mark.parametrize("action", USES)
+def test_a_moratorium_may_name_each_use(base: Rulebook, action: Action) -> None:
+    """One that names a single use forbids that one and no other, whatever its purposes, places and exemptions."""
+    named = frozenset({str(action)})
+    exempt = (Exemption(OrgClass.VICTIM_RESCUE, frozenset({Purpose.MISSING_PERSON})),)
+    assert _bound_by(RuleSet.compile([base], [replace(MORATORIUM, actions=named, exempt=exempt)])) == {action}
+    there = replace(MORATORIUM, actions=named, jurisdictions=frozenset({"US"}))
+    assert _bound_by(RuleSet.compile([base], [there])) == set()
+
+
+def test_measuring_goes_on_unless_a_moratorium_names_it(base: Rulebook) -> None:
+    """No group of actions holds it, so that who may not search may still find out how well this works."""
+    rules = RuleSet.compile([base], [replace(MORATORIUM, actions=GROUPS)])
+    assert set(USES) - _bound_by(rules) == {Action.DETECT, Action.EVALUATE}
+    asked = replace(_with(roles=frozenset({"admin"}), provenance="own"), action=Action.EVALUATE)
+    assert rules.judge(asked).allowed
+    denied = RuleSet.compile([base], [replace(MORATORIUM, actions=frozenset({"Evaluate"}))]).judge(asked)
+    assert [rule.id for rule in denied.rules] == ["moratorium.test"]
+
+
 def test_a_validator_that_is_unhappy_is_believed(base: Rulebook, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever the validator finds, named or not, the set isn't made."""
     for found in ([], [{"policy_id": "", "error": "odd"}], [{"policy_id": "policy1", "error": "odd"}]):
@@ -328,6 +354,7 @@ LATER = (
     ", paused?: Bool",
     ",\n  case_kind?: String,\n  target_org?: Organisation",
     ",\n  evaluation?: Evaluation",
+    ",\n  discloses?: Set<String>",
 )
 """Facts that came after the first installations."""
 
@@ -347,6 +374,7 @@ def test_a_set_from_before_a_fact_came_decides_what_was_asked_then() -> None:
     assert old.judge(replace(_opening(case_kind=None, target_org=None), action=Action.MANAGE_CASES)).allowed
     assert _denied_by_engine(old.judge(_with(case=CaseFacts("x", open=True, own=True, paused=True))), "paused")
     assert _denied_by_engine(old.judge(_with(evaluation=EvaluationFacts(True, 1, Percent(99), 2, True, 1, 1))), "evalu")
+    assert _denied_by_engine(old.judge(_with(discloses=frozenset({"scores"}))), "discloses")
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", "3", '{"schema": "", "rulebooks": [["base"]]}', "null"])

@@ -78,6 +78,7 @@ _USE = st.builds(
     evaluation=_maybe(
         st.builds(EvaluationFacts, st.booleans(), _COUNT, _PERCENT, _COUNT, st.booleans(), _COUNT, _COUNT)
     ),
+    discloses=_maybe(_SET),
 )
 _ACT = st.builds(
     Act,
@@ -194,6 +195,9 @@ def _changed(**facts: object) -> dict[str, object]:
         _changed(evaluation=MEASURED | {"current": 1}),
         _changed(evaluation=MEASURED | {"groups": 2.0}),
         _changed(evaluation=MEASURED | {"false_match_ppm": "40"}),
+        _changed(discloses="scores"),
+        _changed(discloses=["scores", 1]),
+        _changed(discloses=None),
         _changed(target_org={"class": "law-enforcement"}),
         _changed(collection={"id": "a", "own": True, "owner_class": "general", "purpose": "x", "retention_days": "9"}),
     ],
@@ -219,6 +223,15 @@ def test_an_evaluation_is_read_as_it_is_written() -> None:
     assert to_json(read)["facts"]["evaluation"] == MEASURED
 
 
+def test_what_is_disclosed_is_read_as_it_is_written() -> None:
+    """In the order of the alphabet; nothing at all is told from what isn't stated."""
+    for written, told in ((["faces", "scores"], {"scores", "faces"}), ([], set())):
+        read = from_json(_changed(discloses=written))
+        assert isinstance(read.facts, Use)
+        assert read.facts.discloses == frozenset(told)
+        assert to_json(read)["facts"]["discloses"] == written
+
+
 OLD = {
     "principal": "bob",
     "action": "SearchReferences",
@@ -238,7 +251,7 @@ def test_facts_that_came_later_are_not_in_what_was_written_before() -> None:
     assert (read.facts.review, read.facts.case) == (None, CaseFacts("missing-person", open=True, own=True))
     written = to_json(read)["facts"]
     assert written["case"] == OLD["facts"]["case"]
-    assert not {"review", "exigency_overdue", "evaluation"} & set(written)
+    assert not {"review", "exigency_overdue", "evaluation", "discloses"} & set(written)
     act = Act(datetime(2026, 1, 1, tzinfo=UTC), OrganisationFacts(OrgClass.GENERAL), "photo-library", "olga")
     told = to_json(Request("olga", Action.MANAGE_CASES, act))["facts"]
     assert not {"case_kind", "target_org", "police"} & set(told)

@@ -27,6 +27,7 @@ from custodes.governance.request import (
     Percent,
     Purpose,
     Request,
+    Role,
     Target,
     Use,
 )
@@ -160,6 +161,32 @@ def test_both_forms_together_leave_no_gap() -> None:
     turns = [*_dates("until-further-notice"), *_dates("amazon-one-year")[1:]]
     for now in [turn for turn in turns if turn >= point.now] + [datetime(2999, 1, 1, tzinfo=UTC)]:
         assert not rules.decide(_request(replace(point, now=now))).allowed, now
+
+
+@pytest.mark.parametrize("role", Role)
+def test_no_single_score_reaches_the_police(role: Role) -> None:
+    """Whoever measures, where and for what: scores and faces of single comparisons are refused to police alone."""
+    rules = RuleSet.compile(shipped(), [])
+    told = ({"scores"}, {"faces"}, {"scores", "faces"}, set(), None)
+    seen: Counter[str] = Counter()
+    for org_class, place, purpose, wanted in product(OrgClass, PLACES, Purpose, told):
+        facts = Use(
+            BEGINS["amazon-one-year"],
+            OrganisationFacts(org_class, *place),
+            purpose,
+            roles=frozenset({role}),
+            provenance="own",
+            discloses=None if wanted is None else frozenset(wanted),
+        )
+        decision = rules.judge(Request("someone", Action.EVALUATE, facts))
+        bound = org_class == OrgClass.LAW_ENFORCEMENT and bool(wanted)
+        named = {rule.id for rule in decision.rules}
+        assert ("base.evaluate-scores" in named) == bound, facts
+        assert not (decision.allowed and bound), facts
+        assert ENGINE_ERROR not in named, facts
+        seen["refused" if bound else "permitted" if decision.allowed else "denied otherwise"] += 1
+    assert seen["refused"] == 5 * 10 * 3
+    assert (seen["permitted"] > 10) == (role != Role.OVERSIGHT), seen
 
 
 KINDS = (Purpose.MISSING_PERSON, Purpose.VICTIM_IDENTIFICATION, Purpose.WELLBEING_CHECK, Purpose.CRIMINAL_INVESTIGATION)

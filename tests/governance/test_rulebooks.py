@@ -71,16 +71,16 @@ def test_what_is_in_force_is_what_ships_but_for_what_was_changed() -> None:
 
 
 def test_both_demands_for_an_evaluation_are_one_but_for_whom_they_bind() -> None:
-    """Police and everybody else are asked for the same, by the same bounds; what is typed differs in the similarity."""
-    gate, first = (load(b).text.split("\n\n", 1)[1] for b in ("evaluation-gate", "evaluate-first"))
+    """Police and all others but testers are asked for the same, by the same bounds; what is typed differs."""
+    gate, first = (" ".join(load(b).text.split("\n\n", 1)[1].split()) for b in ("evaluation-gate", "evaluate-first"))
     for ours, theirs in (
         ("evaluation-gate.", "evaluate-first."),
-        ('class == "law-enforcement"', 'class != "law-enforcement"'),
+        ('context.org.class == "law-enforcement"', '!["law-enforcement", "tester"].contains(context.org.class)'),
         ('Action::"Recognise"', 'Action::"Search"'),
         ("--similarity 99", "--similarity 80"),
         (
             "Police search and compare faces only where accuracy was measured",
-            "Here nobody searches before accuracy was measured",
+            "Here nobody but testers searches before accuracy was measured",
         ),
         ("measured before, on", "measured, on"),
     ):

@@ -10,13 +10,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.evaluation import examples
+from tests.evaluation.made import MadeUp
 from tests.operations import conftest
 from tests.operations.conftest import ME, World, open_world
 
 from custodes.errors import Denied, Invalid, NotFound
-from custodes.evaluation.results import Interval, Rate, Settings, Verification, to_json
+from custodes.evaluation.results import CrossFigures, Interval, Rate, Settings, Verification, to_json
 from custodes.governance import Caller, Evaluations, OrgClass, Purpose, Role
-from custodes.operations.evaluations import Kept, verdict_of
+from custodes.operations.evaluations import Kept
+from custodes.operations.gauging import verdict_of
 from custodes.operations.measuring import AttackJob, DetectionJob, IdentificationJob, RobustnessJob, VerificationJob
 from custodes.operations.signed import verify_signed
 
@@ -77,7 +80,8 @@ def test_an_evaluation_is_kept_and_its_entry_tells_of_it_without_names(lab: Worl
     assert entry["request"]["action"] == "Evaluate"
     assert entry["evaluation"] == kept.record.id
     assert entry["fingerprint"] == kept.evaluation.deployed.fingerprint == lab.app.engines.fingerprint("")
-    assert (entry["photos"], entry["dataset"]) == (3, kept.evaluation.dataset.sha256)
+    assert (entry["photos"], entry["people"], entry["discloses"]) == (3, 2, [])
+    assert kept.evaluation.dataset.sha256 not in str(entry)  # whoever has the photos could test for them
     assert not re.search("obama|biden|portrait", str(entry))
     assert kept.evaluation.rules_hash == entry["rules_hash"]
 
@@ -100,8 +104,14 @@ def test_who_may_evaluate(lab: World, images: Path, pairs: Path) -> None:
     for provenance in ("case-file", "scraped", None):
         caller = replace(admin, provenance=provenance)
         assert lab.denied(lambda c=caller: lab.app.evaluations.measure(c, job)) == ["base.evaluate-provenance"]
-    made = lab.app.evaluations.measure(replace(admin, provenance="consented"), job).kept
-    assert made.record.organisation == lab.police  # while a moratorium forbids them to search
+    may = replace(admin, provenance="consented")  # while a moratorium forbids them to search
+    for what in ("scores", "faces"):
+        ask = lambda w=what: lab.app.evaluations.measure(may, job, discloses=frozenset({w}))  # noqa: E731
+        assert lab.denied(ask) == ["base.evaluate-scores"]
+    with pytest.raises(Invalid, match="30 at least"):
+        lab.app.evaluations.measure(may, job)
+    made = lab.app.evaluations.measure(may, MadeUp(examples.verification(), similarity=99.0)).kept
+    assert made.record.organisation == lab.police
 
 
 def test_what_cannot_be_meant_is_an_entry_and_nothing_is_kept(lab: World, images: Path, tmp_path: Path) -> None:
@@ -114,9 +124,17 @@ def test_what_cannot_be_meant_is_an_entry_and_nothing_is_kept(lab: World, images
     assert len(lab.app.evaluations.list(ME)) == before
 
 
-def test_others_see_nothing_until_it_is_published(lab: World, kept: Kept) -> None:
+def test_what_tells_of_few_people_is_not_published(lab: World, kept: Kept) -> None:
+    """A figure of two people is a figure of each of them."""
+    with pytest.raises(Invalid, match="of 2 people"):
+        lab.app.evaluations.publish(ME, kept.record.id)
+    assert lab.app.evaluations.published() == ()
+
+
+def test_others_see_nothing_until_it_is_published(lab: World) -> None:
     """The owner decides; strangers and other organisations get it when it is published, and not any more after."""
     ours = lab.app.evaluations
+    kept = ours.measure(ME, MadeUp(examples.verification())).kept
     with pytest.raises(NotFound):
         ours.get(lab.officer, kept.record.id)
     with pytest.raises(NotFound):
@@ -202,3 +220,66 @@ def test_a_tester_evaluates_for_itself(lab: World, images: Path, pairs: Path) ->
         verdicts = Evaluations().verdicts(c)
     assert [r.id for r in verdicts[tester]] == [made.record.id]
     assert conftest.ME.principal not in [r.made_by for r in verdicts[tester]]
+
+
+def test_a_group_of_blank_photos_and_copies_is_no_data(kept: Kept) -> None:
+    """People without templates make no group, and photos that give none no denominator that rules rely on."""
+    figures = examples.verification()
+    whole = figures.points[1]
+    group = examples.many_groups(0).groups[0]
+    good = replace(examples.many_groups(0), groups=(replace(group, name="a"), replace(group, name="b")))
+
+    def enough(**changes: Any) -> bool:
+        told = replace(good, groups=(good.groups[0], replace(group, name="b", **changes)))
+        made = replace(figures, points=(whole,), differentials=(told,))
+        verdict = verdict_of(replace(kept.evaluation, figures=made))
+        assert verdict is not None
+        return verdict.enough
+
+    assert enough()
+    assert not enough(compared=29)  # whatever least the evaluator has asked for
+    assert not enough(failure=Rate(20, 200, 0.1, Interval(0.06, 0.15)))
+    assert not enough(enough=False)
+
+
+def test_the_verdict_knows_of_the_whole_and_of_pairs_of_groups(kept: Kept) -> None:
+    """False matches between groups, and of those in none, count like those within."""
+    figures, good = examples.verification(), examples.many_groups(0)
+    bad = Rate(90, 1000, 0.09, Interval(0.07, 0.11))
+    cross = CrossFigures("a", "b", bad)
+    whole = replace(figures.points[1], false_match=bad)
+    for points, crosses in (((whole,), ()), ((figures.points[1],), (cross,))):
+        made = replace(figures, points=points, differentials=(replace(good, crosses=crosses),))
+        verdict = verdict_of(replace(kept.evaluation, figures=made))
+        assert verdict is not None
+        assert verdict.false_match_ppm == 110_000
+    told = replace(good, unlabelled=200)
+    few = replace(kept.evaluation, figures=replace(figures, differentials=(told,)))
+    assert not verdict_of(few).enough  # type: ignore[union-attr]
+
+
+def test_who_is_suspended_reads_nothing(lab: World, kept: Kept) -> None:
+    """To read takes somebody who may act; a key that has expired doesn't do."""
+    late = replace(ME, key_expires=lab.clock.now)
+    for read in (lab.app.evaluations.list, lab.app.evaluations.gate):
+        with pytest.raises(Denied, match="expired"):
+            read(late)
+    gone = lab.app.people.add(ME, lab.rescue, "gone@rescue.example", "Gone", [Role.ADMIN]).id
+    lab.app.people.suspend(ME, gone, suspended=True)
+    with pytest.raises(Denied, match="suspended"):
+        lab.app.evaluations.get(Caller(gone, Purpose.MISSING_PERSON), kept.record.id)
+
+
+def test_what_a_suspended_organisation_published_is_off_the_page(lab: World) -> None:
+    """And the operator may withdraw what others have published."""
+    lab_id = lab.app.people.add_organisation(ME, "Labs", OrgClass.TESTER, "US").id
+    who = lab.app.people.add(ME, lab_id, "t@labs.example", "T", [Role.ADMIN, Role.USER]).id
+    caller = Caller(who, Purpose.TESTING, provenance="consented")
+    made = lab.app.evaluations.measure(caller, MadeUp(examples.verification())).kept.record
+    lab.app.evaluations.publish(caller, made.id)
+    assert [r.id for r in lab.app.evaluations.published()] == [made.id]
+    lab.app.people.suspend_organisation(ME, lab_id, suspended=True)
+    assert lab.app.evaluations.published() == ()
+    with pytest.raises(NotFound):
+        lab.app.evaluations.get_published(made.id)
+    assert lab.app.evaluations.withdraw(ME, made.id).published_at is None

@@ -12,6 +12,7 @@ from custodes.config import Vision
 from custodes.domain import QualityFilter
 from custodes.errors import Conflict, Denied, Unavailable
 from custodes.governance import OPERATOR, Action, Caller, EasingKind, OrgClass, Purpose, Role, StopScope
+from custodes.governance.moratorium import Moratorium
 from custodes.governance.rows import rise
 from custodes.governance.schema import evaluations
 
@@ -254,21 +255,61 @@ def test_what_a_demand_would_have_refused_can_be_asked(world, officer: Caller, p
     assert world.app.rules.diff(days=1, disable=["evaluation-gate"]).differences == ()
 
 
-def test_police_may_measure_while_they_may_not_search(world) -> None:
-    """A moratorium doesn't forbid an administrator to find out how well this works; the kill switch does."""
+def _chief(world) -> Caller:
+    """Return an administrator of the police, with photos of their own."""
     made = world.app.people.add(ME, world.police, "chief@example.org", "chief", (Role.ADMIN,))
-    chief = Caller(made.id, Purpose.CRIMINAL_INVESTIGATION, provenance="own")
+    return Caller(made.id, Purpose.CRIMINAL_INVESTIGATION, provenance="own")
 
-    def measure(caller: Caller) -> Callable[[], None]:
-        def used() -> None:
-            with world.app.guard.using(caller, Action.EVALUATE):
-                pass
 
-        return used
+def _measure(world, caller: Caller, *discloses: str) -> Callable[[], None]:
+    def used() -> None:
+        with world.app.guard.using(caller, Action.EVALUATE, discloses=frozenset(discloses)):
+            pass
 
-    measure(chief)()
+    return used
+
+
+def test_police_may_measure_while_they_may_not_search(world) -> None:
+    """A moratorium on searches doesn't forbid an administrator to find out how well this works; the kill switch does."""
+    chief = _chief(world)
+    _measure(world, chief)()
     assert (world.entry()["request"]["action"], world.entry()["outcome"]) == ("Evaluate", "done")
-    assert world.denied(measure(replace(chief, provenance="case-file"))) == ["base.evaluate-provenance"]
-    assert world.denied(measure(replace(world.officer, provenance="own"))) == ["base.evaluate-role"]
+    assert world.denied(_measure(world, replace(chief, provenance="case-file"))) == ["base.evaluate-provenance"]
+    assert world.denied(_measure(world, replace(world.officer, provenance="own"))) == ["base.evaluate-role"]
     world.app.oversight.stop(world.olga, StopScope.ORGANISATION, world.police, "for a test")
-    assert world.denied(measure(chief)) == ["base.stopped"]
+    assert world.denied(_measure(world, chief)) == ["base.stopped"]
+
+
+def test_police_get_figures_and_no_single_scores(world) -> None:
+    """What an evaluation is to give out is asked of the rules, and in the entry; who wants figures alone states nothing."""
+    chief = _chief(world)
+    for wanted in (("scores",), ("faces",), ("faces", "scores")):
+        assert world.denied(_measure(world, chief, *wanted)) == ["base.evaluate-scores"]
+        assert world.entry()["request"]["facts"]["discloses"] == list(wanted)
+    _measure(world, chief)()
+    assert "discloses" not in world.entry()["request"]["facts"]
+    _measure(world, ME, "scores", "faces")()
+    assert world.entry()["request"]["facts"]["discloses"] == ["faces", "scores"]
+    assert world.app.rules.replay().differences == ()
+
+
+def test_a_moratorium_may_forbid_to_measure(world) -> None:
+    """One that names it binds whom it says, from the next measurement on."""
+    chief = _chief(world)
+    named = Moratorium(
+        id="no-tests",
+        classes=frozenset({OrgClass.LAW_ENFORCEMENT}),
+        jurisdictions=frozenset(),
+        actions=frozenset({str(Action.EVALUATE)}),
+        purposes=frozenset(),
+        begins=world.clock.now,
+        ends=None,
+        exempt=(),
+        citation="for a test",
+        explain="Police don't measure.",
+        remedy="Wait.",
+    )
+    world.app.oversight.declare(world.olga, named)
+    assert world.denied(_measure(world, chief)) == ["moratorium.no-tests"]
+    _measure(world, ME)()
+    assert world.app.rules.replay().differences == ()

@@ -22,6 +22,7 @@ __all__ = [
     "FaceIds",
     "InCollection",
     "Json",
+    "Key",
     "LeastThreshold",
     "Limit",
     "Photo",
@@ -77,6 +78,9 @@ def moment(text: str) -> datetime:
 
 
 Json: TypeAlias = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Key: TypeAlias = Annotated[
+    str, typer.Option("--vkey", help="The log's verifier key, or a file with it; have it from elsewhere.")
+]
 Photo: TypeAlias = Annotated[Path, typer.Argument(help="A JPEG or PNG file.", show_default=False)]
 Draw: TypeAlias = Annotated[Path | None, typer.Option("--draw", help="Write a picture of the result (JPEG).")]
 Quality: TypeAlias = Annotated[QualityFilter, typer.Option("--quality", help="Faces below are passed over.")]

@@ -226,7 +226,9 @@ def _measure(job: Job, provenance: str | None, written: Written, *, as_json: boo
         if is_installed(config):
             with installation() as app:
                 caller = who(app, provenance=provenance)
-                measured = app.evaluations.measure(caller, job, workers=workers, progress=progress)
+                measured = app.evaluations.measure(
+                    caller, job, workers=workers, discloses=written.discloses, progress=progress
+                )
                 kept, run = measured.kept, measured.run
                 written.write(kept.evaluation, run, app.evaluations.card(kept), app.evaluations.signed(kept))
                 evaluation, record = kept.evaluation, kept.record

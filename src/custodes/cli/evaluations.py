@@ -4,21 +4,32 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from custodes.cli.arguments import Json
+from custodes.cli.arguments import Json, Key
 from custodes.cli.ledger import verifier_key
 from custodes.cli.measured import Written, record_json, tell
-from custodes.cli.output import console, installation, print_done, print_findings, print_json, print_rows, when, write
+from custodes.cli.output import (
+    console,
+    installation,
+    print_done,
+    print_findings,
+    print_json,
+    print_rows,
+    read,
+    when,
+    write,
+)
 from custodes.cli.who import who
+
+if TYPE_CHECKING:
+    from custodes.operations.evaluations import Gate
 
 __all__ = ["program"]
 
 program = typer.Typer(help="Evaluations that were made here.", no_args_is_help=True)
-
-Key = Annotated[str, typer.Option("--vkey", help="The log's verifier key, or a file with it; have it from elsewhere.")]
 
 
 @program.command("list")
@@ -104,10 +115,9 @@ def withdraw(evaluation: str, as_json: Json = False) -> None:
 @program.command()
 def verify(file: Path, vkey: Key = "", as_json: Json = False) -> None:
     """Check a saved evaluation offline: that the ledger commits to it, to the last letter."""
-    from custodes.operations.signed import verify_signed
+    from custodes.operations.signed import verify_signed  # here, so that --help doesn't wait
 
-    findings = verify_signed(file.read_bytes(), verifier_key(vkey) if vkey else None)
-    print_findings(findings, as_json=as_json)
+    print_findings(verify_signed(read(file), verifier_key(vkey) or None), as_json=as_json)
 
 
 @program.command()
@@ -120,15 +130,24 @@ def gate(as_json: Json = False) -> None:
         "fingerprint": found.fingerprint,
         "demanded_by": list(found.demanded),
         "current": found.current,
+        "attempts": found.attempts,
         "evaluation": None if found.record is None else record_json(found.record),
     }
-    print_done(told, _gate_words(found.demanded, found.record is not None, current=found.current), as_json=as_json)
+    print_done(told, _gate_words(found), as_json=as_json)
 
 
-def _gate_words(demanded: tuple[str, ...], has_one: bool, *, current: bool) -> str:
+def _gate_words(found: Gate) -> str:
+    demanded = found.demanded
     asks = f"Demanded by {', '.join(demanded)}." if demanded else "No rulebook in force demands an evaluation of you."
-    if not has_one:
+    if found.record is None:
         return f"{asks} There is none: custodes evaluate verification makes one."
-    if not current:
+    if not found.current:
         return f"{asks} The last one is of something else than what runs here now: make one anew."
-    return f"{asks} There is one of what runs here now; custodes evaluations list shows it."
+    verdict = found.record.verdict
+    assert verdict is not None  # what counts has one
+    return (
+        f"{asks} {found.record.id} counts, the newest of {found.attempts} of what runs here now: at a similarity of "
+        f"{verdict.similarity:g}, {verdict.groups} groups, {'enough' if verdict.enough else 'not enough'} data, in the "
+        f"worst of them up to {verdict.false_match_ppm:,} false matches and {verdict.false_non_match_ppm:,} misses in "
+        "1,000,000 comparisons."
+    )

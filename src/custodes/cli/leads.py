@@ -9,9 +9,9 @@ from typing import Annotated
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from custodes.cli.arguments import Json
+from custodes.cli.arguments import Json, Key
 from custodes.cli.ledger import verifier_key
-from custodes.cli.output import console, installation, print_done, print_findings, print_rows, warn, when, write
+from custodes.cli.output import console, installation, print_done, print_findings, print_rows, read, warn, when, write
 from custodes.cli.who import who
 from custodes.errors import Invalid
 
@@ -21,7 +21,6 @@ program = typer.Typer(
     help="Leads: for people to investigate, never identifications, and no ground for arrest.", no_args_is_help=True
 )
 
-Key = Annotated[str, typer.Option("--vkey", help="The log's verifier key, or a file with it; have it from elsewhere.")]
 Sensitive = Annotated[
     bool, typer.Option("--with-sensitive", help="Show sensitive pictures too; asking for each is an entry.")
 ]
@@ -104,11 +103,7 @@ def verify(
     """Check the report of a lead offline; status 1 if anything in it doesn't hold."""
     from custodes.operations.leadcheck import verify_report  # here, so that --help doesn't wait
 
-    try:
-        raw = file.read_bytes()
-    except OSError as e:
-        raise Invalid(f"{file} can't be read: {e.strerror}.") from e
-    print_findings(verify_report(raw, verifier_key(vkey) or None), as_json=as_json)
+    print_findings(verify_report(read(file), verifier_key(vkey) or None), as_json=as_json)
 
 
 @program.command()

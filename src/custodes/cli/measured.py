@@ -35,6 +35,12 @@ class Written:
     scores: Path | None
     save: Path | None
 
+    @property
+    def discloses(self) -> frozenset[str]:
+        """What they hold beyond figures: ``scores`` of single comparisons, ``faces``."""
+        asked = {"scores": self.scores, "faces": self.report}
+        return frozenset(what for what, path in asked.items() if path is not None)
+
     def check(self) -> None:
         """See, before the work of minutes, that files can be written.
 

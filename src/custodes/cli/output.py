@@ -39,11 +39,13 @@ __all__ = [
     "print_json",
     "print_rows",
     "print_table",
+    "read",
     "warn",
     "when",
     "write",
 ]
 
+_MOST = 256 * 2**20  # bytes of a file that somebody else made
 _PIPED = 10_000  # columns: what goes to a file or a program is not cut to fit a screen
 
 console = Console(width=None if sys.stdout.isatty() else _PIPED)
@@ -164,6 +166,22 @@ def print_findings(found: Findings, *, as_json: bool) -> None:
     print_done(told, "\n".join([found.what, *lines, verdict]), as_json=as_json)
     if not found.sound:
         raise typer.Exit(1)
+
+
+def read(path: Path) -> bytes:
+    """Read a file that somebody else made, to check it.
+
+    Raises:
+        Invalid: if it can't be read, or has more than 256 MiB.
+    """
+    try:
+        with path.open("rb") as file:
+            data = file.read(_MOST + 1)
+    except OSError as e:
+        raise Invalid(f"{path} can't be read: {e.strerror}.") from e
+    if len(data) > _MOST:
+        raise Invalid(f"{path} can't be read: it has more than {_MOST} bytes.")
+    return data
 
 
 def write(path: Path, data: bytes, *, private: bool = False) -> None:

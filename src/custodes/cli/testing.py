@@ -8,10 +8,9 @@ from typing import Annotated
 
 import typer
 
-from custodes.cli.arguments import Json
+from custodes.cli.arguments import Json, Key
 from custodes.cli.ledger import verifier_key
-from custodes.cli.output import print_findings
-from custodes.errors import Invalid
+from custodes.cli.output import print_findings, read
 
 __all__ = ["program"]
 
@@ -26,16 +25,10 @@ def _testing() -> None:
 @program.command()
 def verify(
     file: Annotated[Path, typer.Argument(help="The signed result, as it came.", show_default=False)],
-    vkey: Annotated[
-        str, typer.Option("--vkey", help="The log's verifier key, or a file with it; have it from elsewhere.")
-    ] = "",
+    vkey: Key = "",
     as_json: Json = False,
 ) -> None:
     """Check a signed result offline; status 1 if anything in it doesn't hold."""
     from custodes.operations.signed import verify_signed  # here, so that --help doesn't wait
 
-    try:
-        raw = file.read_bytes()
-    except OSError as e:
-        raise Invalid(f"{file} can't be read: {e.strerror}.") from e
-    print_findings(verify_signed(raw, verifier_key(vkey) or None), as_json=as_json)
+    print_findings(verify_signed(read(file), verifier_key(vkey) or None), as_json=as_json)

@@ -10,10 +10,11 @@ import orjson
 
 import custodes
 from custodes.evaluation.results import Deployed, Network
+from custodes.vision.manifest import Calibration
 from custodes.vision.pack import Pack
 from custodes.vision.session import runtime_version
 
-__all__ = ["SCORING", "deployed"]
+__all__ = ["SCORING", "deployed", "sha256_of"]
 
 SCORING = ("detector", "landmarks", "embedder")
 """Roles of the networks that a score depends on."""
@@ -21,6 +22,11 @@ SCORING = ("detector", "landmarks", "embedder")
 
 def _sha256(value: object) -> str:
     return hashlib.sha256(orjson.dumps(value, option=orjson.OPT_SORT_KEYS)).hexdigest()
+
+
+def sha256_of(calibration: Calibration) -> str:
+    """Return the hash of a calibration, with all that it says of itself."""
+    return _sha256(asdict(calibration))
 
 
 def deployed(pack: Pack, detail: int) -> Deployed:
@@ -41,7 +47,7 @@ def deployed(pack: Pack, detail: int) -> Deployed:
         "pack": manifest.id,
         "pack_version": manifest.version,
         "networks": [{"role": s.role, "sha256": s.sha256} for s in specs],
-        "calibration": _sha256([[k.cosine, k.similarity] for k in pack.calibration.knots]),
+        "calibration": sha256_of(pack.calibration),
         "thresholds": _sha256(asdict(manifest.thresholds)),
         "provider": pack.provider,
         "detail": detail,

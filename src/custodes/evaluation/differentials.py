@@ -6,9 +6,9 @@ rate of the non-mated ones within each group and between any two, failure to enr
 told by NIST's two ratios, highest to lowest rate and highest rate to the geometric mean of all (NIST IR 8280 and 8429).
 Groups are the evaluator's labels; nothing here guesses one.
 
-A group that has too few people, or lacks a comparison of either kind, is shown with what it has and is not judged: it
-takes no part in the ratios. People without a label are in no group, and their number is told. Comparisons with them
-count in the whole and in no group.
+A group that has too few people of whom two photos were compared, or lacks a comparison of either kind, is shown with
+what it has and is not judged: it takes no part in the ratios. People without a label are in no group, and their number
+is told. Comparisons with them count in the whole and in no group.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from custodes.evaluation.bootstrap import Integers, Measure, Shares, resample
 from custodes.evaluation.enrolling import Progress, silent
 from custodes.evaluation.metrics import FEW, Float64, percentiles, rate, threshold_score
 from custodes.evaluation.results import CrossFigures, Differential, GroupFigures, Rate, Settings, Spread
-from custodes.evaluation.scored import NOBODY, Bool, Comparisons, Int32
+from custodes.evaluation.scored import FAILED, NOBODY, Bool, Comparisons, Int32
 from custodes.vision.manifest import Calibration
 
 __all__ = ["Groups", "differential"]
@@ -80,6 +80,7 @@ class Groups:
 
         of = subjects[comparisons.mated, 0]
         self._misses = _Counted(of, self._labels[of], size, ~matches[comparisons.mated])
+        self._compared = self._labels[np.unique(of[comparisons.scores[comparisons.mated] > FAILED])]
 
         pairs = subjects[~comparisons.mated]
         first, second = self._labels[pairs].T
@@ -123,8 +124,11 @@ class Groups:
         )
 
     def _group(self, index: int, match: Rate, miss: Rate, failure: Rate, settings: Settings) -> GroupFigures:
-        people = int((self._labels == index).sum())
-        lacks = [f"{people} people; {settings.least_subjects} are needed"] if people < settings.least_subjects else []
+        people, compared = int((self._labels == index).sum()), int((self._compared == index).sum())
+        lacks = []
+        if compared < settings.least_subjects:
+            counted = f"{people:,} people" if compared == people else f"{compared:,} people of whom two photos compare"
+            lacks.append(f"{counted}; {settings.least_subjects} are needed")
         for found, kind in ((miss, "mated"), (match, "non-mated")):
             if not found.trials:
                 lacks.append(f"no {kind} comparison within the group; one is needed at least")
@@ -139,6 +143,7 @@ class Groups:
             false_match=match,
             false_non_match=miss,
             failure=failure,
+            compared=compared,
         )
 
     def _crosses(self, matches: Sequence[Rate]) -> tuple[CrossFigures, ...]:

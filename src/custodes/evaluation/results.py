@@ -252,6 +252,7 @@ class GroupFigures:
     Attributes:
         name: value of the column.
         subjects, photos: how many people and photos.
+        compared: people of whom two photos with templates were compared; there must be enough of these.
         enough: whether it has enough data to be judged.
         note: why not.
         false_match: FMR among non-mated comparisons within the group.
@@ -267,6 +268,7 @@ class GroupFigures:
     false_match: Rate
     false_non_match: Rate
     failure: Rate
+    compared: int = 0
 
 
 @dataclass(frozen=True, slots=True)

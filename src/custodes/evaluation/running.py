@@ -45,6 +45,10 @@ __all__ = [
 
 _BLOCK = 65_536
 """Comparisons that are computed at once; more take memory and no less time."""
+_COPY = Fault(
+    "both photos of a pair are the same file, byte for byte",
+    "Leave one of them out: it compares nothing, and flatters.",
+)
 _OFF = Fault("a mark lies outside its photo", "Write pixels of the upright picture, as its EXIF orientation turns it.")
 
 
@@ -104,17 +108,17 @@ def compare(
 
     Raises:
         NotFound: if a photo isn't there any more.
-        Invalid: if photos can't be decoded, which the message names.
+        Invalid: if photos can't be decoded, or both of a pair are the same file; the message names them.
     """
     enrolled = enrol_all(engine, data.paths, settings, most_faces=most_faces, workers=workers, progress=progress)
     problems = Problems()
     decoded = (outcome is not Outcome.UNREADABLE for outcome in enrolled.outcomes)
     check_decoded(data.table, data.names, data.rows, decoded, problems)
+    _check_copies(data, enrolled, problems)
     problems.check()
     scores = pair_scores(enrolled, data.pairs, progress)
     comparisons = Comparisons(scores, data.mated, data.pairs, data.people(enrolled.enrolled), data.folds)
-    notes = (*data.notes, *_copies(data, enrolled))
-    dataset = Dataset("", digest(data.sha256, enrolled.sha256), len(data.paths), len(data.subject_names), notes)
+    dataset = Dataset("", digest(data.sha256, enrolled.sha256), len(data.paths), len(data.subject_names), data.notes)
     return Compared(enrolled, comparisons, dataset)
 
 
@@ -168,14 +172,18 @@ def _worst_pairs(data: PairSet, enrolled: Enrolled, scores: Float32, scale: Cali
     return tuple(found)
 
 
-def _copies(data: PairSet, enrolled: Enrolled) -> Iterator[str]:
-    """Say how many pairs are of one file twice."""
+def _check_copies(data: PairSet, enrolled: Enrolled, problems: Problems) -> None:
+    """Tell which pairs are of one file twice: they compare nothing, and would flatter a figure.
+
+    Args:
+        data: the pairs.
+        enrolled: the photos.
+        problems: told of those pairs.
+    """
     numbers = {sha256: i for i, sha256 in enumerate(enrolled.sha256)}
     files = np.array([numbers[sha256] for sha256 in enrolled.sha256], np.int32)[data.pairs]
-    same = files[:, 0] == files[:, 1]
-    for kind, which in (("mated", same & data.mated), ("non-mated", same & ~data.mated)):
-        if which.any():
-            yield f"{kind} comparisons of two files that are the same byte for byte: {int(which.sum())}"
+    for a, b in data.pairs[files[:, 0] == files[:, 1]].tolist():
+        problems.add(data.table, _COPY, data.rows[b], f"{data.names[b]} is {data.names[a]}")
 
 
 # --- Detection --------------------------------------------------------------------------------------------------------

@@ -160,12 +160,9 @@ class Sheet:
                 yield row, [cell.strip() for cell in cells]
 
     def unread(self, read: Collection[str]) -> tuple[str, ...]:
-        """Say which columns are not read, as a note: none or one."""
-        others = [shown(c, 40) for c in self.columns if c and c not in read]
-        nameless = sum(not c for c in self.columns)
-        told = others[:_TOLD] + ([f"{nameless} without a name"] if nameless else [])
-        more = f", and {len(others) - _TOLD} more" if len(others) > _TOLD else ""
-        return (f"columns that aren't read: {', '.join(told)}{more}",) if told else ()
+        """Say how many columns are not read, as a note: none or one. Their names may be about people, and stay out."""
+        others = sum(not c or c not in read for c in self.columns)
+        return (f"columns of the table that aren't read: {others}",) if others else ()
 
 
 def open_sheet(path: Path, *, needed: Sequence[str], known: Sequence[str] = (), asked: Sequence[str] = ()) -> Sheet:

@@ -59,7 +59,7 @@ def verification(
         enrolment: what became of the photos.
         scale: from similarity to cosine.
         settings: threshold at which groups and ages are compared, rounds and seed, least number of people.
-        points: names and similarities of thresholds that are in use.
+        points: names and similarities of thresholds that are in use; the settings' own is told too.
         workers: threads; they don't change the result.
         progress: told of the bootstrap's rounds.
 
@@ -69,7 +69,10 @@ def verification(
     """
     _check(comparisons)
     cosine = scale.cosine(settings.similarity)
-    whole = _Whole(comparisons, [(name, similarity, scale.cosine(similarity)) for name, similarity in points])
+    asked = [*points]
+    if settings.similarity not in [similarity for _, similarity in points]:
+        asked.append((f"the threshold of this evaluation, {settings.similarity:g}", settings.similarity))
+    whole = _Whole(comparisons, [(name, similarity, scale.cosine(similarity)) for name, similarity in asked])
     columns = [Groups(comparisons, c, settings.similarity, cosine) for c in comparisons.people.groups]
     taken = comparisons.people.taken
     ages = None if taken is None else _Ages(comparisons, taken, cosine)

@@ -81,6 +81,7 @@ class Ask:
         subjects: gives words for who is searched for (``reference:ID``), if an authority names subjects.
         results: facts of kept results.
         review: how a candidate is judged.
+        discloses: what an evaluation gives out beside its figures: ``scores``, ``faces``.
     """
 
     action: Action
@@ -91,6 +92,7 @@ class Ask:
     subjects: Callable[[], Sequence[str]] = tuple
     results: ResultFacts | None = None
     review: ReviewFacts | None = None
+    discloses: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,6 +282,7 @@ class Authoriser:
             exigency_overdue=self._overdue(c, caller, organisation, now),
             review=ask.review,
             evaluation=self._evaluation(state, organisation, ask, now),
+            discloses=ask.discloses or None,
         )
         if self.is_counted(state, caller, ask.action):
             uses = self._watch.uses(c, caller.principal, organisation, now)

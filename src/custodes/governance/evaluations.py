@@ -80,9 +80,10 @@ class EvaluationRecord:
 def counting(records: Sequence[EvaluationRecord], fingerprint: str | None) -> tuple[EvaluationRecord, bool] | None:
     """Return which of an organisation's evaluations counts, and whether it is of what runs here.
 
-    It is the newest, whether that is better or worse than another, so that nobody picks their best: of those that
-    compare groups if there are any, as one that doesn't is none of the kind that rules ask for; of what runs here if
-    there are any, else of anything.
+    It is the newest, whether that is better or worse than another: an older one that was better can't be picked. Who
+    measures anew until one passes isn't kept from it; each attempt is an entry in the ledger, and is counted where the
+    gate is told. Of those that compare groups it is the newest if there are any, as one that doesn't is none of the
+    kind that rules ask for; of what runs here if there are any, else of anything.
 
     Args:
         records: with their verdicts, the newest first.

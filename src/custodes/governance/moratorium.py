@@ -28,8 +28,13 @@ USES = (
     Action.ASSOCIATE,
     Action.CREATE_COLLECTION,
     Action.CREATE_SUBJECT,
+    Action.EVALUATE,
+    Action.SCORE_PAIRS,
 )
-"""What a moratorium may forbid: uses of faces. Deleting, reading and governing it can't."""
+"""What a moratorium may forbid: uses of faces. Deleting, reading and governing it can't.
+
+To measure accuracy is in none of the groups: a moratorium that forbids it names it.
+"""
 
 _OF_CASES = frozenset({"Recognise", "Search", str(Action.SEARCH_REFERENCES)})
 """Who may not do one of these has no use for a new case."""

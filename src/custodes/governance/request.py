@@ -235,6 +235,8 @@ class Use:
         exigency_overdue: whether it is an exigent use of an organisation that has filed nothing for an earlier one.
         review: how a candidate is judged, if one is.
         evaluation: what is known of how accurate this is, where alike faces are told and something is.
+        discloses: what an evaluation gives out beside its figures: ``scores`` of single comparisons, ``faces``; None
+            for nothing.
     """
 
     now: datetime
@@ -263,6 +265,7 @@ class Use:
     exigency_overdue: bool | None = None
     review: ReviewFacts | None = None
     evaluation: EvaluationFacts | None = None
+    discloses: frozenset[str] | None = None
 
 
 @dataclass(frozen=True, slots=True)

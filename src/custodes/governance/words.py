@@ -102,6 +102,7 @@ class Action(StrEnum):
     ATTEST_DUTY = "AttestDuty"
     DISCLOSE = "Disclose"
     PUBLISH_EVALUATION = "PublishEvaluation"
+    WITHDRAW_EVALUATION = "WithdrawEvaluation"
     DECLARE_MORATORIUM = "DeclareMoratorium"
     STOP_USE = "StopUse"
     ENABLE_RULEBOOK = "EnableRulebook"

@@ -12,8 +12,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from custodes.config import Config
-from custodes.errors import Invalid
+from custodes.errors import Invalid, NotFound
 from custodes.evaluation.calibration import Measured, measured
+from custodes.evaluation.deployed import sha256_of
 from custodes.evaluation.enrolling import Progress, silent
 from custodes.evaluation.results import Dataset, Deployed, Settings
 from custodes.evaluation.running import compare
@@ -22,7 +23,7 @@ from custodes.governance import ALL, Action, AlarmKind, Caller
 from custodes.operations.engines import Engines
 from custodes.operations.guard import Guard
 from custodes.operations.measuring import deployed_here
-from custodes.vision.calibrations import remove_local, write_local
+from custodes.vision.calibrations import has_local, remove_local, write_local
 from custodes.vision.manifest import Calibration
 
 __all__ = ["Calibrated", "CalibrationOperations"]
@@ -121,10 +122,11 @@ class CalibrationOperations:
                 evaluation_kind="calibration",
                 fingerprint=what.fingerprint,
                 model=what.pack_version,
-                dataset=compared.dataset.sha256,
                 photos=compared.dataset.photos,
+                people=compared.dataset.subjects,
                 provenance=caller.provenance,
             )
+            using.part.commit("dataset", compared.dataset.sha256.encode())
         [entry] = self._guard.written
         stricter, why = _stricter(found)
         made = Calibrated(found, stricter, why, compared.dataset, what, entry)
@@ -137,9 +139,9 @@ class CalibrationOperations:
         if made.stricter == manifest.calibration:
             return made
         with self._guard.acting(caller, Action.MANAGE_ORGANISATIONS, of=ALL) as acting:
-            acting.note(change="calibration-applied", target=manifest.id, dataset=made.dataset.sha256)
+            acting.note(change="calibration-applied", target=manifest.id, calibration=sha256_of(made.stricter))
             acting.alarm(AlarmKind.CALIBRATION, acting.permit.organisation, manifest.id)
-            write_local(self._config, manifest, made.stricter)
+            write_local(self._config, manifest, made.stricter)  # before it commits: a stricter map lets nothing through
         return replace(made, applied=True)
 
     def remove(self, caller: Caller) -> None:
@@ -151,9 +153,11 @@ class CalibrationOperations:
         """
         pack = self._config.vision.pack  # not the engine's: a map that can't be used keeps it from opening
         with self._guard.acting(caller, Action.MANAGE_ORGANISATIONS, of=ALL) as acting:
+            if not has_local(self._config, pack):
+                raise NotFound(f"There is no local calibration of the pack {pack}.")
             acting.note(change="calibration-removed", target=pack)
             acting.alarm(AlarmKind.CALIBRATION, acting.permit.organisation, pack)
-            remove_local(self._config, pack)
+        remove_local(self._config, pack)  # an easier map is in force only after its entry
 
 
 def _stricter(found: Measured) -> tuple[Calibration | None, str]:

@@ -61,6 +61,15 @@ class Engines:
                 self._engines[pack] = engine
         return engine
 
+    def pack(self, pack: str) -> Pack:
+        """Return a pack, of which no network is opened for it.
+
+        Raises:
+            Unavailable: if the pack isn't installed, or can't be read.
+        """
+        with self._lock:
+            return _explained(pack, lambda: self._pack(pack))
+
     def fingerprint(self, pack: str) -> str:
         """Return what tells apart what runs here from anything else: evaluations of anything else are void.
 

@@ -7,8 +7,6 @@ so that a published figure can be traced to the models, the rules and the data (
 
 from __future__ import annotations
 
-import hashlib
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -16,11 +14,11 @@ import sqlalchemy as sa
 
 from custodes.config import Config
 from custodes.db import Database
-from custodes.errors import NotFound, Unavailable
+from custodes.errors import CustodesError, Denied, Invalid, NotFound
 from custodes.evaluation.card import ModelCard, card_of
 from custodes.evaluation.enrolling import Progress, silent
 from custodes.evaluation.report import SealedBy, report
-from custodes.evaluation.results import Evaluation, Rate, Verification, from_json, to_json
+from custodes.evaluation.results import Evaluation, Verification, from_json, to_json
 from custodes.evaluation.running import Run
 from custodes.governance import (
     Action,
@@ -30,19 +28,18 @@ from custodes.governance import (
     OrgClass,
     Registry,
     Role,
-    Verdict,
+    State,
     counting,
     new_id,
 )
 from custodes.ledger import Log
 from custodes.operations.engines import Engines
+from custodes.operations.gauging import LEAST_MEASURED, LEAST_TOLD, too_few, verdict_of
 from custodes.operations.guard import Guard
 from custodes.operations.measuring import Job, Rig, deployed_here, evaluation_of
-from custodes.operations.signed import RESULT, signed
+from custodes.operations.signed import RESULT, digest, signed
 
-__all__ = ["EvaluationOperations", "Gate", "Kept", "Measured", "verdict_of"]
-
-_MILLION = 1_000_000
+__all__ = ["EvaluationOperations", "Gate", "Kept", "Measured"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,12 +74,14 @@ class Gate:
         record: the evaluation that counts, see :func:`custodes.governance.evaluations.counting`; None without any.
         current: whether that is of what runs here now.
         demanded: rulebooks that are in force and ask this organisation for an evaluation.
+        attempts: how many evaluations of what runs here now the organisation has made, good ones and bad ones.
     """
 
     fingerprint: str
     record: EvaluationRecord | None
     current: bool
     demanded: tuple[str, ...]
+    attempts: int = 0
 
 
 class EvaluationOperations:
@@ -115,25 +114,35 @@ class EvaluationOperations:
 
     # --- measuring ---
 
-    def measure(self, caller: Caller, job: Job, *, workers: int = 1, progress: Progress = silent) -> Measured:
+    def measure(
+        self,
+        caller: Caller,
+        job: Job,
+        *,
+        workers: int = 1,
+        discloses: frozenset[str] = frozenset(),
+        progress: Progress = silent,
+    ) -> Measured:
         """Measure the deployed engine and keep the figures.
 
         Args:
             caller: who measures; their provenance says where the photos come from.
             job: what is measured, on what.
             workers: photos that are looked at at a time.
+            discloses: what of the run the caller gets beyond figures: ``scores`` of single comparisons, ``faces``.
             progress: told how far it is.
 
         Raises:
             Denied: if a rule forbids it.
-            Invalid: if tables or photos can't be meant; the message names rows or files.
+            Invalid: if tables or photos can't be meant; the message names rows or files; or police measure few people.
         """
-        with self._guard.using(caller, Action.EVALUATE) as using:
+        with self._guard.using(caller, Action.EVALUATE, discloses=discloses) as using:
             engine = self._engines.default
             what = deployed_here(engine, self._config)
             run = job.run(Rig.of(engine, self._config, workers, progress))
             state = using.permit.state
             evaluation = evaluation_of(job, run, what, state.rules.hash, using.permit.request.facts.now)
+            self._check_people(state, using.permit.organisation, evaluation)
             document = to_json(evaluation)
             record = EvaluationRecord(
                 id=new_id("eval"),
@@ -155,16 +164,30 @@ class EvaluationOperations:
                 evaluation_kind=job.kind,
                 fingerprint=what.fingerprint,
                 model=what.pack_version,
-                dataset=run.dataset.sha256,
                 photos=run.dataset.photos,
+                people=run.dataset.subjects,
+                discloses=sorted(discloses),
                 provenance=caller.provenance,
             )
-            using.part.commit(RESULT, hashlib.sha256(document).hexdigest().encode())
+            using.part.commit(RESULT, digest(document))
+            using.part.commit("dataset", run.dataset.sha256.encode())
             using.then = lambda c, indexes: self._store.set_entry(c, record.id, indexes[0])
             with using.committing() as c:
                 self._store.keep(c, record, document)
         with self._db.read() as c:
             return Measured(self._kept(c, record.id), run)
+
+    @staticmethod
+    def _check_people(state: State, organisation: str, evaluation: Evaluation) -> None:
+        """Refuse what would be a search under another name: police who measure with few people.
+
+        Raises:
+            Invalid: if it is.
+        """
+        if state.organisations[organisation].org_class == OrgClass.LAW_ENFORCEMENT:
+            why = too_few(evaluation, LEAST_MEASURED)
+            if why:
+                raise Invalid(f"Police can't keep this evaluation. {why}", remedy="Measure with more people.")
 
     # --- looking ---
 
@@ -172,30 +195,31 @@ class EvaluationOperations:
         """List evaluations, the newest first: the own organisation's, or all for operators and overseers.
 
         Raises:
-            Denied: if the caller is nobody.
+            Denied: if the caller is nobody, or may not act any more.
         """
-        organisation = self._guard.organisation_of(caller)
         with self._db.read() as c:
+            organisation = self._reader(c, caller)
             return self._store.list(c, None if self._sees_all(c, caller) else organisation)
 
     def get(self, caller: Caller, evaluation: str) -> Kept:
         """Read an evaluation that the caller may see.
 
         Raises:
+            Denied: if the caller is nobody, or may not act any more.
             NotFound: if there is none that the caller may see.
         """
-        organisation = self._guard.organisation_of(caller)
         with self._db.read() as c:
+            organisation = self._reader(c, caller)
             kept = self._kept(c, evaluation)
             if kept.record.organisation != organisation and not self._sees_all(c, caller):
                 raise _unknown(evaluation)
             return kept
 
     def is_current(self, record: EvaluationRecord) -> bool:
-        """Tell whether an evaluation is of what runs here now; one of a pack that isn't there any more isn't."""
+        """Tell whether an evaluation is of what runs here now; one of a pack that can't be used isn't."""
         try:
             return record.fingerprint == self._engines.fingerprint(record.pack)
-        except Unavailable:
+        except CustodesError:
             return False
 
     def signed(self, kept: Kept) -> bytes:
@@ -212,24 +236,34 @@ class EvaluationOperations:
         return report(kept.evaluation, card=self.card(kept), sealed=sealed, published=published)
 
     def card(self, kept: Kept) -> ModelCard:
-        """Return the card of the models that were measured, as they are known here."""
-        return card_of(self._engines.of(kept.record.pack).pack.manifest)
+        """Return the card of the models that were measured, as they are known here.
+
+        Raises:
+            Unavailable: if the pack isn't installed any more.
+        """
+        return card_of(self._engines.pack(kept.record.pack).manifest)
 
     def gate(self, caller: Caller) -> Gate:
         """Tell whether the caller's organisation has what the rules may ask for before it searches.
 
         Raises:
-            Denied: if the caller is nobody.
+            Denied: if the caller is nobody, or may not act any more.
         """
-        organisation = self._guard.organisation_of(caller)
         fingerprint = self._engines.fingerprint("")
         with self._db.read() as c:
+            organisation = self._reader(c, caller)
             state = self._registry.state(c)
             records = state.evaluations.get(organisation, ())
             police = state.organisations[organisation].org_class == OrgClass.LAW_ENFORCEMENT
         asking = "evaluation-gate" if police else "evaluate-first"
         record, current = counting(records, fingerprint) or (None, False)
-        return Gate(fingerprint, record, current, tuple(b.id for b in state.rulebooks if b.id == asking))
+        return Gate(
+            fingerprint,
+            record,
+            current,
+            tuple(b.id for b in state.rulebooks if b.id == asking),
+            sum(r.fingerprint == fingerprint for r in records),
+        )
 
     # --- publishing ---
 
@@ -238,9 +272,16 @@ class EvaluationOperations:
 
         Raises:
             Denied: if a rule forbids it.
+            Invalid: if it is of so few people that it tells of single ones.
             NotFound: if there is none that the caller may see.
         """
-        return self._show(caller, evaluation, publish=True)
+        kept = self.get(caller, evaluation)
+        why = too_few(kept.evaluation, LEAST_TOLD)
+        if why:
+            raise Invalid(
+                f"This evaluation can't be published. {why}", remedy="Measure with more people of each group."
+            )
+        return self._show(caller, kept.record, Action.PUBLISH_EVALUATION)
 
     def withdraw(self, caller: Caller, evaluation: str) -> EvaluationRecord:
         """Take an evaluation off the public page; that it stood there stays in the ledger.
@@ -249,33 +290,34 @@ class EvaluationOperations:
             Denied: if a rule forbids it.
             NotFound: if there is none that the caller may see.
         """
-        return self._show(caller, evaluation, publish=False)
+        return self._show(caller, self.get(caller, evaluation).record, Action.WITHDRAW_EVALUATION)
 
-    def _show(self, caller: Caller, evaluation: str, *, publish: bool) -> EvaluationRecord:
-        owner = self.get(caller, evaluation).record.organisation
-        with self._guard.acting(caller, Action.PUBLISH_EVALUATION, of=owner) as acting:
+    def _show(self, caller: Caller, record: EvaluationRecord, action: Action) -> EvaluationRecord:
+        publish = action == Action.PUBLISH_EVALUATION
+        with self._guard.acting(caller, action, of=record.organisation) as acting:
             c = acting.connection
-            self._store.set_published(c, evaluation, acting.now if publish else None)
+            self._store.set_published(c, record.id, acting.now if publish else None)
             change = "evaluation-published" if publish else "evaluation-withdrawn"
-            acting.note(change=change, target=evaluation, in_organisation=owner)
-            return self._store.record(c, evaluation)
+            acting.note(change=change, target=record.id, in_organisation=record.organisation)
+            return self._store.record(c, record.id)
 
     def published(self) -> tuple[EvaluationRecord, ...]:
-        """List what everybody may see, the newest first."""
+        """List what everybody may see, the newest first; nothing of organisations that are suspended."""
         with self._db.read() as c:
-            return self._store.published(c)
+            return tuple(r for r in self._store.published(c) if self._is_active(c, r))
 
     def get_published(self, evaluation: str) -> Kept:
         """Read an evaluation that everybody may see.
 
         Raises:
             NotFound: if none of this id is published.
+            Invalid: if it can't be read by this version.
         """
         with self._db.read() as c:
-            kept = self._kept(c, evaluation)
-        if kept.record.published_at is None:
-            raise _unknown(evaluation)
-        return kept
+            record = self._store.record(c, evaluation)
+            if record.published_at is None or not self._is_active(c, record):
+                raise _unknown(evaluation)
+            return self._kept(c, evaluation)
 
     # --- inside ---
 
@@ -283,6 +325,22 @@ class EvaluationOperations:
         record = self._store.record(c, evaluation)
         found = from_json(self._store.document(c, evaluation))
         return Kept(record, found, self.is_current(record))
+
+    def _is_active(self, c: sa.Connection, record: EvaluationRecord) -> bool:
+        return self._registry.state(c).organisations[record.organisation].suspended_at is None
+
+    def _reader(self, c: sa.Connection, caller: Caller) -> str:
+        """Return the organisation of somebody who may read evaluations: who may act at all.
+
+        Raises:
+            Denied: if the caller is nobody, or may not act any more.
+        """
+        organisation, state = self._guard.organisation_of(caller), self._registry.state(c)
+        if state.principals[caller.principal].suspended_at or state.organisations[organisation].suspended_at:
+            raise Denied("You or your organisation are suspended.", code="base.suspended")
+        if caller.key_expires is not None and self._guard.now(c) >= caller.key_expires:
+            raise Denied("The access key has expired.", code="base.key-expired")
+        return organisation
 
     def _sees_all(self, c: sa.Connection, caller: Caller) -> bool:
         roles = self._registry.state(c).principals[caller.principal].roles
@@ -296,29 +354,3 @@ def _unknown(evaluation: str) -> NotFound:
 def _columns(evaluation: Evaluation) -> Sequence[str]:
     figures = evaluation.figures
     return [d.column for d in figures.differentials] if isinstance(figures, Verification) else []
-
-
-def verdict_of(evaluation: Evaluation) -> Verdict | None:
-    """Return what the rules know of an evaluation, or None if it isn't of one-to-one comparisons.
-
-    It is the worst group's: the upper end of the 95 % interval of each rate, so that little data looks bad, not good.
-    Without groups it is that of all comparisons.
-    """
-    figures = evaluation.figures
-    if not isinstance(figures, Verification):
-        return None
-    groups = [g for d in figures.differentials for g in d.groups]
-    matches = [g.false_match for g in groups] or [p.false_match for p in figures.points]
-    misses = [g.false_non_match for g in groups] or [p.false_non_match for p in figures.points]
-    return Verdict(
-        similarity=evaluation.settings.similarity,
-        groups=min((len(d.groups) for d in figures.differentials), default=0),
-        enough=bool(groups) and all(g.enough for g in groups),
-        false_match_ppm=max(map(_ppm, matches), default=_MILLION),
-        false_non_match_ppm=max(map(_ppm, misses), default=_MILLION),
-    )
-
-
-def _ppm(rate: Rate) -> int:
-    """Return the upper end of a rate's interval per million, rounded up; a million where there is none."""
-    return _MILLION if rate.interval is None else min(_MILLION, math.ceil(rate.interval.high * _MILLION))

@@ -227,6 +227,7 @@ class Guard:
         subjects: Callable[[], Sequence[str]] = tuple,
         results: ResultFacts | None = None,
         review: ReviewFacts | None = None,
+        discloses: frozenset[str] = frozenset(),
     ) -> Iterator[Using]:
         """Authorise a use, let it be done, and record it.
 
@@ -240,6 +241,7 @@ class Guard:
             subjects: gives words for who is searched for.
             results: facts of kept results.
             review: how a candidate is judged.
+            discloses: what an evaluation gives out beside its figures: ``scores``, ``faces``.
 
         Raises:
             Refused: if a rule forbids it.
@@ -247,7 +249,7 @@ class Guard:
         """
         self._written.indexes = ()
         target = held(collection) if isinstance(collection, Collection) else collection
-        ask = Ask(action, target, None, attributes, label, subjects, results, review)
+        ask = Ask(action, target, None, attributes, label, subjects, results, review, discloses)
         try:
             with self._db.read() as c:
                 state = self._registry.state(c)
@@ -268,7 +270,7 @@ class Guard:
         except Refused as refused:
             self._refuse(caller, ask, refused)
             raise
-        except Exception as error:  # whatever it is, a permit that came to nothing is on record
+        except (Exception, KeyboardInterrupt) as error:  # whatever it is, a permit that came to nothing is on record
             self._fail(caller, ask, permit, error)
             raise
 
@@ -518,7 +520,7 @@ class Guard:
                     self._alarm(c, alarm, refused.organisation, caller.principal, detail, at)
             self._written.indexes = (appended.index,)
 
-    def _fail(self, caller: Caller, ask: Ask, permit: Permit, error: Exception, *, kind: str = "use") -> None:
+    def _fail(self, caller: Caller, ask: Ask, permit: Permit, error: BaseException, *, kind: str = "use") -> None:
         """Record that what the rules permit did not come about, or was refused on other grounds than theirs.
 
         Raises:

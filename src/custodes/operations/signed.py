@@ -25,6 +25,8 @@ FORM = "custodes-signed/1"
 RESULT = "result"
 """Name of the commitment to a document in its entry."""
 
+_ACTIONS = frozenset({"Evaluate", "Compare", "SearchReferences", "ScorePairs", "ListCollections"})
+"""Uses that give a document; no other entry is of one, whatever it commits to."""
 _WORD = re.compile(r"[A-Za-z0-9./_-]{1,100}")
 
 
@@ -127,13 +129,23 @@ def _holds(found: Disclosed, key: str) -> tuple[str, ...]:
 
 def _problems(found: Disclosed, document: Mapping[str, object] | None) -> list[str]:
     entry, problems = found.entry, []
+    action = at(entry, "request", "action")
+    if entry.get("kind") != "use" or action not in _ACTIONS:
+        told = f"{_word(entry.get('kind'))} {_word(action)}"
+        problems.append(f"Entry {found.index} is of nothing that gives a signed result: {told}.")
     if (entry.get("decision"), entry.get("outcome")) != ("permit", "done"):
         problems.append(f"Entry {found.index} isn't of something that was permitted and done.")
     if document is None:
         return [*problems, "The document is no JSON object."]
     ran, named = at(document, "deployed", "fingerprint"), entry.get("fingerprint")
-    if ran != named:
+    if ran != named or not _is_word(ran):
         problems.append(f"The document is of the model {_word(ran)}, and entry {found.index} of {_word(named)}.")
+    if document.get("operation") != entry.get("testing"):
+        asked, answered = _word(document.get("operation")), _word(entry.get("testing"))
+        problems.append(f"The document answers {asked}, and entry {found.index} is of {answered}.")
+    if "organisation" in document and document["organisation"] != entry.get("organisation"):
+        asked, answered = _word(document["organisation"]), _word(entry.get("organisation"))
+        problems.append(f"The document is for {asked}, and entry {found.index} of {answered}.")
     return problems
 
 

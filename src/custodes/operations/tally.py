@@ -70,7 +70,7 @@ _DONE = (
     | {str(Action.EXPORT_REPORT): ("exports", "report"), str(Action.DISCLOSE): ("exports", "disclosed")}
     | {str(Action.READ_RESULTS): ("exports", "kept"), str(Action.EXPORT_LEAD): ("exports", "lead")}
     | {str(Action.ANSWER_ALARM): ("answers", "")}
-    | {str(Action.EVALUATE): ("evaluations", ""), str(Action.PUBLISH_EVALUATION): ("evaluations", "")}
+    | {str(a): ("evaluations", "") for a in (Action.EVALUATE, Action.PUBLISH_EVALUATION, Action.WITHDRAW_EVALUATION)}
     | dict.fromkeys(REVIEW, ("reviews", ""))
     | dict.fromkeys(_CHANGERS, ("changes", ""))
 )

@@ -2,14 +2,16 @@
 """Local calibrations: maps from cosine to similarity that were made on the operator's own data.
 
 A pack has at most one, ``<data>/calibrations/<pack>.json``: JSON rather than TOML, because every text and every float
-has one safe way to be written in it. ``calibration`` has the keys that a manifest's has::
+has one safe way to be written in it. ``calibration`` has the keys that a manifest's has, and the pack's own
+similarities with the false-match rates that they stand for: only cosines differ::
 
     {"form": "custodes-calibration/1", "pack": "custodes-1", "embedder": "<its SHA-256>", "calibration":
      {"measured_on": "...", "knots": [{"cosine": -1.0, "similarity": 0.0}, ...]}}
 
 Invariant: a map in force is nowhere easier than the pack's own. A threshold is a promise ("99" stands for a false-match
 rate), and no file in the data folder may break it: one that would, that belongs to another embedder or that can't be
-read is refused, and not passed over in favour of the pack's own, which would let more through than was meant.
+read is refused, and not passed over in favour of the pack's own, which would let more through than was meant. That
+somebody deletes it by hand is not noticed here: the fingerprint changes, and with it every evaluation is void.
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ from custodes.vision import manifest as manifests
 from custodes.vision.files import write_whole
 from custodes.vision.manifest import PACK_ID, Calibration, Manifest
 
-__all__ = ["FORM", "read_local", "remove_local", "write_local"]
+__all__ = ["FORM", "has_local", "read_local", "remove_local", "write_local"]
 
 FORM = "custodes-calibration/1"
 
@@ -94,6 +96,11 @@ def write_local(config: Config, manifest: Manifest, calibration: Calibration) ->
         raise Unavailable(f"The local calibration of pack {manifest.id} can't be written: {e.strerror}.") from e
 
 
+def has_local(config: Config, pack: str) -> bool:
+    """Tell whether a pack has a local calibration, of whatever worth."""
+    return PACK_ID.fullmatch(pack) is not None and _path(config, pack).exists()
+
+
 def remove_local(config: Config, pack: str) -> None:
     """Take the local calibration of a pack away; packs that are opened from now on have their own in force.
 
@@ -154,6 +161,11 @@ def _check(calibration: Calibration, manifest: Manifest) -> None:
     own = manifest.calibration
     if own is None:
         raise Invalid(f"Pack {manifest.id} has no embedder, so no calibration.")
+    promised = [(k.similarity, k.false_match_rate) for k in own.knots]
+    if [(k.similarity, k.false_match_rate) for k in calibration.knots] != promised:
+        raise Invalid(
+            "Its similarities, or the false-match rates that they stand for, aren't those of the pack's own map."
+        )
     easier = calibration.easier_at(own)
     if easier is not None:
         raise Invalid(

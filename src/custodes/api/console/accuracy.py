@@ -20,7 +20,7 @@ from fastapi import Path, Response
 from custodes.api.console.frame import Console
 from custodes.api.console.shown import plural
 from custodes.app import App
-from custodes.errors import NotFound
+from custodes.errors import CustodesError
 from custodes.evaluation.sections import Section, sections
 from custodes.evaluation.told import in_words, summary
 from custodes.governance import Action, EvaluationRecord, Organisation, OrgClass, Purpose, Request, Use
@@ -85,7 +85,7 @@ _POLICY = "; ".join(
 )
 _LISTED = 50
 """So many published evaluations are told of, the newest."""
-_KEPT = 32
+_KEPT = 64
 """So many reports are kept as they were drawn, and as many sets of plots."""
 _PPM = 1_000_000
 _FLOOR, _DEFAULT = 99.0, 80.0  # least similarities of the police's searches, and of others'
@@ -220,7 +220,7 @@ def published_now(app: App) -> tuple[Published, ...]:
     organisations = {o.id: o for o in app.people.organisations()}
     found = []
     for record in app.evaluations.published()[:_LISTED]:
-        with contextlib.suppress(NotFound):  # withdrawn meanwhile
+        with contextlib.suppress(CustodesError):  # withdrawn meanwhile, or of a version that this one can't read
             found.append(_published(app.evaluations.get_published(record.id), organisations))
     return tuple(found)
 

@@ -37,7 +37,7 @@ _CHUNK = 256
 _READ = 8192
 """So many entries are read for one page at most."""
 _COMMITMENT = re.compile(r"[0-9a-f]{64}")
-_NO_COMMITMENTS = frozenset({"rules_hash", "rules_after", "fingerprint", "dataset"})
+_NO_COMMITMENTS = frozenset({"rules_hash", "rules_after", "fingerprint"})
 
 
 @dataclass(frozen=True, slots=True)

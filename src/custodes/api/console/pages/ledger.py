@@ -38,7 +38,6 @@ _TOLD = frozenset(
 _TERMS = {
     "evaluation_kind": "What was measured",
     "fingerprint": "Fingerprint of what ran",
-    "dataset": "SHA-256 of the data",
     "photos": "Photos it was measured on",
 }
 """What details are called that have no plain name of their own."""

@@ -12,7 +12,7 @@ from custodes.api.console.dates import day_of
 from custodes.api.console.restraints import MORATORIUM, RULEBOOK, moratorium_of
 from custodes.api.console.shown import words
 from custodes.api.console.visits import Visit, Visitor
-from custodes.api.console.wording import ACTIONS, GROUPS, exempt_choices, moratorium_shown
+from custodes.api.console.wording import ACTIONS, GROUPS, action_words, exempt_choices, moratorium_shown
 from custodes.errors import Conflict, CustodesError, Invalid, NotFound
 from custodes.governance import Organisation, OrgClass, Purpose, Role, StopScope
 from custodes.governance.moratorium import USES, Exemption, Moratorium
@@ -90,7 +90,7 @@ def _described(visit: Visit) -> Moratorium:
         Invalid: if it describes no moratorium.
     """
     begins, ends = visit.text("begins"), visit.text("ends")
-    forbidden = "; ".join(dict(GROUPS).get(a, a) for a in sorted(visit.texts("actions")))
+    forbidden = "; ".join(action_words(a) for a in sorted(visit.texts("actions")))
     by = ", ".join(sorted(visit.texts("classes")))
     try:
         exempt = [e.partition(":") for e in visit.texts("exempt")]
