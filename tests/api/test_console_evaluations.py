@@ -7,7 +7,7 @@ import html
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -17,10 +17,12 @@ from tests.api.conftest import PASSWORD, Browser
 from tests.evaluation import examples
 from tests.evaluation.made import MadeUp
 
-from custodes.api.console.accuracy import EVALUATIONS, evaluator_words
+from custodes.api.console.accuracy import EVALUATIONS, differs_now, evaluator_words
 from custodes.api.console.entries import commitments
 from custodes.app import App
 from custodes.config import Config
+from custodes.evaluation.report import BROUGHT
+from custodes.evaluation.told import spread_in_words
 from custodes.governance import OPERATOR, Caller, Organisation, OrgClass, Purpose, Role
 from custodes.governance.model import LOCAL
 from custodes.operations.signed import verify_signed
@@ -75,11 +77,14 @@ def _furnish(app: App) -> tuple[dict[str, str], dict[str, str]]:
         ("Seattle PD", MadeUp(examples.verification(), TITLE)),
         ("Portland PD", MadeUp(examples.bare_verification(), "All groups")),
         ("operator", MadeUp(examples.identification(), "Visitors")),
+        ("operator", MadeUp(examples.attacks(), "Masks")),
     )
     for who, job in jobs:
         caller = Caller(people[who], purposes.get(who, WORK), provenance="own")
-        kept[who] = app.evaluations.measure(caller, job).kept.record.id
-    app.evaluations.publish(ME, kept["operator"])
+        name = "attacks" if job.kind == "attacks" else who
+        kept[name] = app.evaluations.measure(caller, job).kept.record.id
+    for name in ("operator", "attacks"):
+        app.evaluations.publish(ME, kept[name])
     invited = {w: app.invitations.invite(ME, p, [purposes.get(w, WORK)]).token for w, p in people.items()}
     return invited, kept
 
@@ -215,8 +220,12 @@ def test_who_may_publish_does_and_takes_it_back(house: House) -> None:
 
     chief = house.enter("Seattle PD")
     assert "Publish it" in chief.get(own).text
+    assert TITLE not in _text(house.stranger("/").text)
     page = chief.post(own + "/publish").text
     assert "It is published" in page
+    assert "within a minute" in page
+    for path in ("/", "/console/accuracy"):  # this server doesn't wait for the minute to be over
+        assert TITLE in _text(house.stranger(path).text), path
     assert "Withdraw it" in page
     answer = house.stranger(public)
     assert answer.status_code == 200
@@ -226,7 +235,11 @@ def test_who_may_publish_does_and_takes_it_back(house: House) -> None:
     assert verify_signed(house.stranger(public + ".json").content, house.app.ledger.vkey).sound
     assert "An evaluation was published" in chief.get("/console/ledger").text
 
-    assert "It is withdrawn" in chief.post(own + "/withdraw").text
+    page = chief.post(own + "/withdraw").text
+    assert "It is withdrawn" in page
+    assert "within a minute" in page
+    for path in ("/", "/console/accuracy"):
+        assert TITLE not in _text(house.stranger(path).text), path
     assert house.stranger(public).status_code == 404
     assert house.stranger(public + ".json").status_code == 404
     entry = house.app.ledger.entry(house.app.ledger.size() - 1)
@@ -247,6 +260,62 @@ def test_strangers_see_what_is_published_and_nothing_else(house: House) -> None:
         assert "No accuracy report of this installation has been published" not in page
     assert house.stranger(f"/console/accuracy/{other}").status_code == 404
     assert house.stranger("/console/accuracy/eval-0000000000000000").status_code == 404
+
+
+def test_the_first_page_tells_differences_between_groups(house: House) -> None:
+    """Of a comparison that is published they stand beside its figures; where none were measured, that is said."""
+    chief, own = house.enter("Seattle PD"), f"/console/evaluations/{house.kept['Seattle PD']}"
+    assert "Differences between groups of people weren't measured in it" in _text(house.stranger("/").text)
+    chief.post(own + "/publish")
+    page = _text(house.stranger("/").text)
+    figures = examples.verification()
+    for differential in figures.differentials:
+        for spread in differential.spreads:
+            assert _text(spread_in_words(differential.column, spread)) in page
+    assert "By LFW's protocol" in page
+    assert "The whole report, with every group" in page
+    chief.get("/console")
+    chief.post(own + "/withdraw")
+
+
+def test_attacks_are_of_a_model_that_was_brought(house: House) -> None:
+    """Nobody is told that it is of what runs here, nor what runs here, and presentations aren't called photos."""
+    kept = house.kept["attacks"]
+    browser = house.enter("operator")
+    for page in (house.stranger("/console/accuracy").text, browser.get(f"/console/evaluations/{kept}").text):
+        assert BROUGHT in page
+    page = browser.get(f"/console/evaluations/{kept}").text
+    record = house.app.evaluations.get_published(kept).record
+    assert "of what runs here now" not in page
+    assert record.fingerprint not in page
+    assert "scores of at least 0.5" in page
+    assert "<dt>Presentations</dt><dd>3,300</dd>" in page
+    assert "Quality filter" not in page
+    assert "brought along, not part of this server" in browser.get("/console/evaluations").text
+    assert record.fingerprint not in house.stranger(f"/console/accuracy/{kept}").text
+
+
+def test_what_has_changed_since_is_told(house: House) -> None:
+    """An evaluation of something else than what runs now names what differs; of a pack that is gone, that it is."""
+    kept = house.app.evaluations.get_published(house.kept["operator"])
+    assert differs_now(house.app, kept) == ()
+    deployed = replace(kept.evaluation.deployed, provider="cuda", calibration="00" * 32)
+    old = replace(kept, current=False, evaluation=replace(kept.evaluation, deployed=deployed))
+    assert differs_now(house.app, old) == ("the scale of similarity", "what runs the models (cuda, now cpu)")
+    gone = replace(old, record=replace(old.record, pack="gone-1"))
+    assert differs_now(house.app, gone) == ("the pack gone-1 can't be used here any more",)
+
+
+def test_who_runs_something_else_now_tells_what(house: House, start_server) -> None:
+    """Strangers and the evaluator read in what that which was measured differs."""
+    server = start_server(house.app.config.data, CUSTODES_VISION_DETAIL="2")
+    try:
+        for path in ("/", "/console/accuracy"):
+            page = _text(httpx.get(server.endpoint_url + path).text)
+            assert "of something else than what runs here now" in page, path
+            assert "the setting vision.detail (1, now 2)" in page, path
+    finally:
+        server.stop()
 
 
 def test_the_model_card_is_for_everybody(house: House) -> None:

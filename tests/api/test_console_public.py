@@ -92,6 +92,15 @@ def test_it_says_plainly_that_accuracy_was_not_published(shop: Shop, page: str) 
         assert told in page
 
 
+def test_it_says_who_measured_the_scale(page: str) -> None:
+    """Custodes' makers did, and not those of the networks; a similarity isn't put as a percentage."""
+    assert "measurements of the makers of Custodes" in page
+    assert "folds 0 to 2, by the makers of Custodes" in page
+    assert "what the makers of the models say" not in page
+    assert ">99 or more<" in page
+    assert "99.00" not in page
+
+
 def test_it_says_how_to_ask_and_how_to_check(shop: Shop, page: str) -> None:
     """Contact, steps, receipt; checkpoint and key, and where they are verified."""
     assert f"mailto:{CONTACT}" in page
@@ -197,5 +206,33 @@ def test_an_old_value_is_told_while_a_new_one_is_made() -> None:
 
         with pytest.raises(LookupError):
             await Stale[int](60.0).get(fail, 5)
+
+    asyncio.run(go())
+
+
+def test_what_is_dropped_is_told_to_nobody_any_more() -> None:
+    """Who asks afterwards gets a value that was begun afterwards, also if one was being made just then."""
+
+    async def go() -> None:
+        made: list[int] = []
+        gate = asyncio.Event()
+
+        async def make() -> int:
+            found = len(made)
+            await gate.wait()
+            made.append(found)
+            return found
+
+        value: Stale[int] = Stale(60.0)
+        asked = asyncio.create_task(value.get(make, 5))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        value.drop()
+        gate.set()
+        assert await asked == 1
+        assert made == [0, 1]
+        assert await value.get(make, 5) == 1
+        value.drop()
+        assert await value.get(make, 5) == 2
 
     asyncio.run(go())

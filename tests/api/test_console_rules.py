@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from custodes.app import App
 from custodes.config import Config
 from custodes.errors import Denied
 from custodes.governance import OPERATOR, Action, Caller, EasingKind, OrgClass, Purpose, Role
+from custodes.governance.moratorium import USES
 from custodes.governance.rulebook import shipped
 
 ME = Caller(OPERATOR, Purpose.PHOTO_LIBRARY, provenance="own")
@@ -378,7 +380,8 @@ def test_one_stops_and_two_restart(board: Board, overseer) -> None:
 def test_a_moratorium_of_ones_own_is_declared_extended_and_shortened(board: Board, overseer) -> None:
     """One declares and extends it; two shorten it; what the form got is kept when something is wrong with it."""
     olga, otto = overseer("olga"), overseer("otto")
-    olga.get("/console/rules/declare")
+    page = olga.get("/console/rules/declare").text
+    assert all(html.escape(ACTIONS[a]) in page for a in USES)
     form = {
         "id": "city-ban",
         "classes": ["general", "law-enforcement"],
@@ -407,6 +410,7 @@ def test_a_moratorium_of_ones_own_is_declared_extended_and_shortened(board: Boar
     assert "to come" in page
     made = next(m for m in board.app.oversight.moratoria() if m.id == "city-ban")
     assert made.begins == datetime(2027, 1, 1, tzinfo=UTC)
+    assert made.explain.endswith("to general, law-enforcement: Store a face; Searching and comparing faces.")
     assert (made.jurisdictions, len(made.exempt)) == (frozenset({"US-OR", "US-WA"}), 1)
     assert olga.post("/console/rules/moratoria/city-ban/extend", {"ends": "2027-06-01"}).status_code == 400
     olga.post("/console/rules/moratoria/city-ban/extend", {"ends": "2029-01-01"})

@@ -15,8 +15,10 @@ import shlex
 import shutil
 import subprocess
 import sys
+import time
+import tracemalloc
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -280,9 +282,10 @@ def test_a_tester_uses_rekognition_on_its_own_data_alone(lab: Lab, client, peopl
 
 @pytest.mark.parametrize("by", ["app", "police"])
 def test_others_are_denied_and_that_is_recorded(lab: Lab, operator: App, people, by: str) -> None:
-    """A 403 names the rules with what can be done, and the header where the ledger has the denial."""
+    """A 403 names the rules with what can be done, and the header where; what they send isn't even parsed."""
     photos = {"source": _b64(people.ann), "target": _b64(people.bob)}
-    for path, body in (("", None), ("/compare", photos)):
+    unread = [(path, b"{") for path in ("/scores", "/compare", "/search")]
+    for path, body in (("", None), ("/compare", photos), *unread):
         answer = lab.ask(path, body, by=by)
         assert answer.status == 403
         [rule] = [r for r in answer.told["rules"] if r["id"] == "base.raw-scores"]
@@ -351,6 +354,9 @@ PAIR = [STRANGER, STRANGER]
         ("/scores", {"collection": BOX, "pairs": []}, "pairs"),
         ("/scores", {"collection": BOX, "pairs": [PAIR], "more": 1}, "more: Extra inputs"),
         ("/scores", {"collection": BOX, "pairs": [PAIR], "\x1b[2J": 1}, "it: Extra inputs"),
+        ("/scores", {"collection": BOX, "pairs": [PAIR]} | dict.fromkeys("abcd"), "c: Extra inputs are not permitted."),
+        ("/scores", dict.fromkeys("abcdefghijklmnopq"), "more than 16 members"),
+        ("/search", {"collection": BOX, "image": [[]]}, "more than 16 members"),
         ("/scores", {"collection": "a/b", "pairs": [PAIR]}, "collection"),
         ("/scores", {"collection": BOX, "pairs": [[STRANGER]]}, "pairs.0"),
         ("/scores", {"collection": BOX, "pairs": [["A", STRANGER]]}, "pairs.0.0"),
@@ -412,6 +418,75 @@ def test_the_log_holds_no_traceback_and_no_face(lab: Lab) -> None:
     assert "POST /v1/testing/scores" in log
     for stray in ("Traceback", "unforeseen", lab.ann, lab.bob, STRANGER):
         assert stray not in log
+
+
+class _Open:
+    """A door that is open, and hands in a body; the rooms behind it, where everybody tests and nothing is done."""
+
+    def __init__(self, body: bytes) -> None:
+        self.body = body
+        self.testing = SimpleNamespace(check=lambda caller: None)
+        self.guard = SimpleNamespace(taken=tuple)
+        self.quick = self.inference = self
+
+    async def admit(self, scope: object) -> object:
+        return scope
+
+    async def read(self, *_: object) -> bytes:
+        return self.body
+
+    def authenticate(self, *_: object) -> None:
+        pass
+
+    def leave(self, _: object) -> None:
+        pass
+
+    async def run(self, work: Callable[[], None], _: object) -> None:
+        work()
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "count"),
+    [
+        ("scores", b"[]", 2_000_000),
+        ("scores", b"[[[[[[[[]]]]]]]]", 200_000),
+        ("scores", b'["A","B"]', 30_000),
+        ("search", b"1", 2_000_000),
+    ],
+    ids=["lists", "nested", "pairs", "numbers"],
+)
+def test_values_that_are_not_asked_for_cost_little(path: str, value: bytes, count: int) -> None:
+    """However many there are, they are refused at once, and nothing is made of them."""
+    _check_cheap(path, b'{"pairs":[' + b",".join([value] * count) + b"]}")
+
+
+@pytest.mark.parametrize("path", ["scores", "compare", "search"])
+def test_members_that_there_are_not_cost_little(path: str) -> None:
+    """Each on its own would be an error of a kilobyte."""
+    _check_cheap(path, b"{" + b",".join(b'"%x":1' % n for n in range(100_000)) + b"}")
+
+
+def _check_cheap(path: str, body: bytes) -> None:
+    opened = _Open(body)
+    rest = FastAPI()
+    rest.include_router(create_testing(opened, opened, opened, opened))
+
+    async def post() -> httpx.Response:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(rest), base_url="http://test") as made:
+            await made.get("/v1/nothing")  # whatever is loaded for the first request is
+            tracemalloc.start()
+            try:
+                begun = time.perf_counter()
+                answer = await made.post(f"/v1/testing/{path}")
+                assert time.perf_counter() - begun < 1
+                assert tracemalloc.get_traced_memory()[1] < 16_000_000
+            finally:
+                tracemalloc.stop()
+            return answer
+
+    answer = asyncio.run(post())
+    assert answer.status_code == 400
+    assert len(answer.content) < 1000
 
 
 class _Broken:

@@ -203,6 +203,12 @@ def test_a_table_that_is_none_is_refused(tmp_path: Path, text: str, word: str) -
         read_presentations(table(tmp_path, text))
 
 
+def test_one_presentation_is_one(tmp_path: Path) -> None:
+    """The verdict speaks of it in the singular."""
+    made = [Presentation("screen", 0.1), Presentation("", 0.9), Presentation("", 0.8)]
+    assert "With 1 presentation of screen nothing can be shown" in attacks(made, 0.5, Settings(99.0)).verdict
+
+
 def test_a_table_that_isnt_there(tmp_path: Path) -> None:
     """A missing file is told by its name."""
     with pytest.raises(NotFound, match=r"nothing\.csv"):

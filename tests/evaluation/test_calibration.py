@@ -96,6 +96,15 @@ def test_people_widen_the_interval() -> None:
     assert people.interval.high - people.interval.low > 2 * (alone.interval.high - alone.interval.low)
 
 
+def test_many_pairs_of_two_people_have_no_interval() -> None:
+    """Photos of the same two people keep no promise, however many there are: only the counts are told."""
+    scores = np.full(40_000, 0.1, np.float32)
+    two = np.tile(np.int32([[0, 1]]), (len(scores), 1))
+    found = measured(scores, BASE, subjects=two, settings=Settings(80.0, rounds=50)).stated[-1].false_match
+    assert (found.events, found.trials, found.interval) == (0, 40_000, None)
+    assert found.note.endswith("people are too few for an interval")
+
+
 def test_the_stricter_map_has_the_higher_cosine_at_each_knot() -> None:
     """Where local people look more alike the knot rises, where they don't it stays, and the ends stay."""
     local = (Local(10.0, 1e-1, 0.25), Local(50.0, 1e-2, 0.28), Local(80.0, 1e-3, None, "few"), Local(99.0, 1e-4, 0.55))

@@ -37,6 +37,7 @@ def test_every_network_that_ships_has_an_entry() -> None:
     assert card.intended
     assert card.out_of_scope
     assert "no liveness model" in card.liveness
+    assert "measured by Custodes' makers" in card.about
 
 
 def test_the_card_states_what_is_uncomfortable() -> None:

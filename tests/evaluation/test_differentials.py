@@ -71,8 +71,8 @@ def test_small_groups_are_shown_and_not_judged() -> None:
         assert spread.note == "no group has enough data; a ratio needs two"
 
 
-def test_a_group_needs_comparisons_of_both_kinds_with_intervals() -> None:
-    """Enough people who are not compared with one another, or too rarely for an interval, are not enough."""
+def test_a_group_needs_comparisons_of_both_kinds_of_people_who_can_be_drawn() -> None:
+    """Enough people who are not compared with one another, or of whom too few are, are not enough."""
     data = _small()
     of_north = data.mated & (data.photos[:, 0] < 4)
     rest = Comparisons(data.scores[~of_north], data.mated[~of_north], data.photos[~of_north], data.people)
@@ -80,7 +80,30 @@ def test_a_group_needs_comparisons_of_both_kinds_with_intervals() -> None:
     assert "no mated comparison within the group; one is needed at least" in north.note
     assert north.false_non_match == Rate(0, 0, None, None, "no mated comparisons")
     assert not south.enough
-    assert "too few non-mated comparisons within the group for an interval (1)" in south.note
+    assert "its non-mated comparisons (1) are of too few people" in south.note
+    assert south.false_match.interval == clopper_pearson(0, 1)
+    assert "takes non-mated comparisons as independent" in south.false_match.note
+
+
+def test_many_comparisons_of_two_people_make_no_group_that_is_judged() -> None:
+    """Thousands of non-mated comparisons of the same two people have a narrow interval, and are not enough."""
+    people, repeats = 12, 4000
+    mated = np.arange(2 * people, dtype=np.int32).reshape(-1, 2)
+    photos = np.concatenate([mated, np.repeat(np.int32([[0, 2]]), repeats, axis=0)])
+    same = Comparisons(
+        scores=np.where(np.arange(len(photos)) < people, 0.9, 0.1).astype(np.float32),
+        mated=np.arange(len(photos)) < people,
+        photos=photos,
+        people=People(
+            subjects=np.repeat(np.arange(people, dtype=np.int32), 2),
+            enrolled=np.ones(2 * people, bool),
+            groups={"side": (("one",), np.zeros(people, np.int32))},
+        ),
+    )
+    [group] = differential(same, "side", SCALE, SETTINGS).groups
+    assert group.compared == people > SETTINGS.least_subjects
+    assert group.false_match.interval == clopper_pearson(0, repeats)
+    assert (group.enough, group.note) == (False, "its non-mated comparisons (4,000) are of too few people")
 
 
 def _grouped(seed: int = 1, groups: tuple[str, ...] = ("b", "c", "a")) -> Comparisons:
@@ -126,6 +149,45 @@ def test_nothing_is_divided_by_no_error() -> None:
     assert spread.note.startswith("the lowest rate is 0 (a: none of ")
     assert best.false_non_match.interval is not None
     assert best.false_non_match.interval.high >= clopper_pearson(0, best.false_non_match.trials).high
+
+
+def _alike(misses: int, matches: int) -> Comparisons:
+    """Two groups of twenty people whose comparisons are the same, with so many errors of each kind in each group."""
+    mated = np.arange(80, dtype=np.int32).reshape(-1, 2)
+    around = np.array([(i, (i + step) % 20) for step in (1, 2, 3) for i in range(20)], np.int32) * 2
+    non_mated = np.concatenate([around, around + 40])
+    scores = np.concatenate(
+        [
+            np.tile(np.where(np.arange(n) < errors, wrong, 1 - wrong), 2)
+            for n, errors, wrong in ((20, misses, 0.1), (60, matches, 0.9))
+        ]
+    )
+    return Comparisons(
+        scores=scores.astype(np.float32),
+        mated=np.arange(160) < 40,
+        photos=np.concatenate([mated, non_mated]),
+        people=People(
+            subjects=np.repeat(np.arange(40, dtype=np.int32), 2),
+            enrolled=np.ones(80, bool),
+            groups={"side": (("a", "b"), np.repeat(np.int32([0, 1]), 20))},
+        ),
+    )
+
+
+def test_equal_groups_are_two_and_may_differ() -> None:
+    """Of equal rates the ratio is 1, of two groups, and its interval is the bootstrap's: wider than 1 to 1."""
+    for spread in differential(_alike(10, 20), "side", SCALE, SETTINGS).spreads:
+        assert ({spread.most, spread.least}, spread.max_min) == ({"a", "b"}, 1.0)
+        assert spread.max_min_interval is not None
+        assert spread.max_min_interval.low < 0.9
+        assert spread.max_min_interval.high > 1.1
+
+
+def test_no_error_in_any_group_is_said_so() -> None:
+    """Where all rates are 0 no group is the one with the most."""
+    for spread, trials in zip(differential(_alike(0, 0), "side", SCALE, SETTINGS).spreads, (120, 40), strict=True):
+        assert (spread.most, spread.least, spread.max_min) == ("", "", None)
+        assert spread.note == f"no error was seen in any of these 2 groups (none of {trials})"
 
 
 def test_a_ratio_without_an_upper_end_says_so() -> None:

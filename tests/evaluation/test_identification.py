@@ -14,6 +14,7 @@ from custodes.evaluation.identification import identification
 from custodes.evaluation.metrics import clopper_pearson, threshold_at
 from custodes.evaluation.results import Enrolment, Identification, Rate, Settings
 from custodes.evaluation.scored import FAILED, NOBODY, Searches
+from custodes.evaluation.units import rate_by_units
 from custodes.vision.manifest import Calibration, Knot
 
 SCALE = Calibration((Knot(-1, 0), Knot(0.4, 80), Knot(0.6, 99), Knot(1, 100)), "a test")
@@ -31,7 +32,9 @@ def searches(rows: list[tuple[int, bool, list[tuple[int, float]]]], k: int = 3) 
     return Searches(scores, found, probes, np.array([mated for _, mated, _ in rows], np.bool_))
 
 
-def measured(made: Searches, rounds: int = 50, length: int = 3, subjects: int = 10, seed: int = 1) -> Identification:
+def measured(
+    made: Searches, rounds: int = 50, length: int = 3, subjects: int = 10, seed: int = 1, similarity: float = 80.0
+) -> Identification:
     return identification(
         made,
         gallery_subjects=subjects,
@@ -39,7 +42,7 @@ def measured(made: Searches, rounds: int = 50, length: int = 3, subjects: int = 
         gallery_enrolment=NONE,
         probe_enrolment=NONE,
         scale=SCALE,
-        settings=Settings(80.0, rounds=rounds, seed=seed),
+        settings=Settings(similarity, rounds=rounds, seed=seed),
         list_length=length,
     )
 
@@ -74,6 +77,22 @@ def test_rates_and_ranks_are_those_counted_by_hand() -> None:
         exact = clopper_pearson(point.false_positive.events, 4)
         assert point.false_positive.interval.low <= exact.low
         assert point.false_positive.interval.high >= exact.high
+
+
+def test_the_threshold_that_is_asked_for_is_told() -> None:
+    """A similarity that isn't among those in use has a point of its own, and changes nothing else."""
+    made = searches(BY_HAND)
+    usual, told = measured(made), measured(made, similarity=90.0)
+    assert told.points[:3] == usual.points
+    [own] = told.points[3:]
+    assert (own.name, own.similarity) == ("the threshold of this evaluation, 90", 90.0)
+    assert own.cosine == SCALE.cosine(90.0)
+    assert (own.false_positive.events, own.false_negative.events) == (1, 4)
+    assert own.false_negative.interval is not None
+    assert measured(made, similarity=99.0).points == usual.points
+    many = random_searches(7, 60, 60)
+    usual, told = (measured(many, length=5, subjects=300, similarity=s) for s in (80.0, 90.0))
+    assert (told.ranks, told.at_rates, told.curve) == (usual.ranks, usual.at_rates, usual.curve)
 
 
 def test_ranks_go_as_far_as_the_list() -> None:
@@ -236,6 +255,16 @@ def test_few_people_have_no_narrow_interval() -> None:
     assert found.interval is not None
     exact = clopper_pearson(50, 100)
     assert (found.interval.low, found.interval.high) == (exact.low, exact.high)
+
+
+def test_shares_of_units_that_most_rounds_miss_say_what_they_take_for_granted() -> None:
+    """Where rounds have no trial the exact interval stands, for few units and for many, and the note says so."""
+    rounds = np.full(100, np.nan)
+    for units in (2, 20):
+        found = rate_by_units(1, 40, rounds, units, of="mated searches", note="rough")
+        assert found.interval == clopper_pearson(1, 40)
+        assert found.note.startswith("rough; the interval takes mated searches as independent, as 100 % of")
+    assert rate_by_units(0, 0, rounds, 2, of="mated searches") == Rate(0, 0, None, note="no mated searches")
 
 
 def test_the_seed_decides() -> None:

@@ -244,14 +244,17 @@ def test_an_interval_of_few_errors_reaches_as_far_as_the_exact_one() -> None:
 
 
 def test_rounds_without_trials_are_left_out_until_there_are_too_many() -> None:
-    """With 5 % of empty rounds there is an interval, with more there is none, and the note says so."""
+    """With 5 % of empty rounds the interval is theirs, with more it is the exact one, and the note says so."""
     rounds = np.full(100, 0.5)
     rounds[:5] = np.nan
     assert rate(20, 40, rounds).interval == Interval(0.5, 0.5)
     rounds[:6] = np.nan
     found = rate(20, 40, rounds, of="mated comparisons", note="rough")
-    assert (found.value, found.interval) == (0.5, None)
-    assert found.note == "rough; no interval: 6% of the bootstrap's rounds had no mated comparisons"
+    assert (found.value, found.interval) == (0.5, clopper_pearson(20, 40))
+    assert found.note == (
+        "rough; the interval takes mated comparisons as independent, as 6 % of the bootstrap's rounds had none"
+    )
+    assert rate(0, 2, np.full(100, np.nan)).interval == clopper_pearson(0, 2)
 
 
 def test_percentiles_are_numpys_and_finite() -> None:

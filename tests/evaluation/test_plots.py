@@ -16,6 +16,7 @@ from tests.evaluation import examples
 
 import custodes.vision
 from custodes.evaluation import plots
+from custodes.evaluation.axes import decade_below
 from custodes.evaluation.drawing import Canvas, shown
 from custodes.evaluation.results import Rate
 from custodes.vision.manifest import read
@@ -138,6 +139,40 @@ def test_the_matrix_tells_false_matches_in_a_million(drawn: dict[str, ElementTre
     """Groups' false matches within and between them are told; what wasn't compared is a dash."""
     told = texts(ElementTree.fromstring(plots.crosses(SEX, prefix="p")))
     assert {"800", "320", "4.3", "–"} <= set(told)
+
+
+def test_no_false_match_seen_is_no_measured_zero() -> None:
+    """Where none was seen, the matrix says among how many comparisons, to who can't see it too."""
+    crosses = tuple(replace(c, false_match=examples.rate(0, 1407)) for c in SEX.crosses)
+    svg = ElementTree.fromstring(plots.crosses(replace(SEX, crosses=crosses), prefix="p"))
+    told = texts(svg)
+    assert {"none of", "1,407"} <= {t.strip() for text in told for t in text.split("\n")}
+    assert "0" not in told
+    assert "men and women: none of 1,407" in (svg[1].text or "")
+
+
+def ticks(svg: str) -> list[str]:
+    found = ElementTree.fromstring(svg)
+    return [" ".join((t.text or "").split()) for t in found.iter(f"{SVG}text")]
+
+
+@pytest.mark.parametrize("events", [(1, 1), (100, 100), (39, 320), (0, 1407), (3, 298_000)])
+def test_an_axis_of_rates_ends_at_all(events: tuple[int, int]) -> None:
+    """No tick is above 100 % or has more digits than it needs, and no bar begins at the axis' very end."""
+    rate = examples.rate(*events)
+    groups = tuple(replace(g, false_match=rate, false_non_match=rate) for g in SEX.groups)
+    shares = [t for t in ticks(plots.groups(replace(SEX, groups=groups), prefix="p")) if t.endswith("%")]
+    assert all(float(t.removesuffix(" %")) <= 100 for t in shares)
+    assert all(len(t) <= len("100 %") for t in shares)
+
+
+def test_bars_have_room() -> None:
+    """12 % and 1.1 % begin a decade lower than the one that they are in; curves need none, and 1 % is the least."""
+    assert decade_below([0.12, 0.4], room=2) == pytest.approx(0.01)
+    assert decade_below([0.011], room=2) == pytest.approx(0.001)
+    assert decade_below([0.05], room=2) == pytest.approx(0.01)
+    assert decade_below([0.5]) == pytest.approx(0.01)
+    assert decade_below([1e-5]) == pytest.approx(1e-5)
 
 
 def test_values_that_are_missing_are_not_drawn() -> None:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,12 +12,25 @@ import numpy as np
 import pytest
 
 from custodes.errors import Unavailable
-from custodes.evaluation.scorefile import write_scores
+from custodes.evaluation.scorefile import scores_sha256, write_scores
 
 
 def read(path: Path) -> list[list[str]]:
     with path.open(newline="", encoding="utf-8") as file:
         return list(csv.reader(file))
+
+
+def test_the_hash_is_that_of_the_file(tmp_path: Path) -> None:
+    """Of its bytes as they are written: quotes, ends of lines, odd names and formulas included."""
+    path = tmp_path / "scores.csv"
+    for header, rows in (
+        (("photo", "score"), [('x,"y"\nz', np.float32(0.1)), ("\udcff.jpg", float("-inf")), ("=1", -0.25)]),
+        (("photo",), []),
+        ((), []),
+    ):
+        assert write_scores(path, header, rows) == len(rows)
+        assert scores_sha256(header, iter(rows)) == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert path.read_bytes() == b"\r\n"
 
 
 def test_numbers_stay_numbers(tmp_path: Path) -> None:

@@ -143,12 +143,27 @@ BAD_PAIRS = {
     "NUL": (GOOD + "ann/1\0.jpg,bob/1.jpg,0\n", "a cell holds a NUL byte: row 5"),
     "NUL in the heading": (GOOD.replace("mated", "mat\0ed"), "row 1 holds a NUL byte"),
     "quotes": (HEAD + 'ann/1.jpg,"ann/2.jpg,1\n', "row 2 is no CSV"),
-    "Latin": (GOOD.encode() + "zoë/1.jpg,ann/1.jpg,0\n".encode("latin-1"), "line 5 is no UTF-8"),
+    "Latin": (
+        GOOD.encode() + "zoë/1.jpg,ann/1.jpg,0\n".encode("latin-1"),
+        "line 5 is no UTF-8. Save the table as CSV in UTF-8",
+    ),
     "UTF-16": (GOOD.encode("utf-16"), "line 1 is no UTF-8"),
-    "empty": ("", "pairs.csv has no column image_a and no column image_b and no column mated"),
+    "empty": (
+        "",
+        "pairs.csv has no column image_a and no column image_b and no column mated. Its first row is empty, and should",
+    ),
+    "blank": ("\n" + GOOD, "no column mated. Its first row is empty, and should name the columns."),
     "no rows": (HEAD, "pairs.csv has no rows"),
     "a column too few": ("image_a,image_b\nann/1.jpg,ann/2.jpg\n", "no column mated. Its first row names the columns"),
-    "semicolons": (GOOD.replace(",", ";"), "with commas between cells"),
+    "semicolons": (
+        GOOD.replace(",", ";"),
+        "pairs.csv: its cells are parted by semicolons. Save the table as CSV in UTF-8, with commas between cells",
+    ),
+    "tabs": (GOOD.replace(",", "\t"), "its cells are parted by tabs. Save the table as CSV"),
+    "semicolons and quotes": (
+        '"image_a";"image_b"\n',
+        "row 1 is no CSV: ',' expected after '\"'. Save the table as CSV",
+    ),
     "twice": ("image_a,image_b,mated,Mated\nann/1.jpg,ann/2.jpg,1,1\n", "row 1 names a column twice: mated"),
     "a slip": (
         FOLDS.replace("fold", "folds") + "1,ann/1.jpg,ann/2.jpg,1\n",
@@ -204,7 +219,60 @@ def test_all_that_is_wrong_is_told_at_once(room: Room) -> None:
     assert len(told) == 2
     assert "row 21 (none/19.jpg), and 10 more." in told[0]
     assert "row 22" not in told[0]
-    assert told[1].startswith("pairs.csv: mated is neither 1 nor 0: row 32 (maybe). Put it into the folder")
+    assert "Put it into the folder" in told[0]
+    assert told[1] == (
+        "pairs.csv: mated is neither 1 nor 0: row 32 (maybe). "
+        "Write 1 for two photos of one person, and 0 for those of two."
+    )
+
+
+def test_a_missing_photo_hides_no_other_fault(room: Room) -> None:
+    """Faults of the other rows, of people, folds and labels are told with it, and no fault that isn't one."""
+    (room.images / "ann" / "out.jpg").symlink_to(room.table("secret", "secret.jpg"))
+    rows = (
+        "ann/1.jpg,ann/2.jpg,1,0\nann/1.jpg,ann/out.jpg,1,0\nbob/1.jpg,bob/2.jpg,1,1\nann/1.jpg,bob/1.jpg,1,0\n"
+        "cat/1.jpg,cat/1.jpg,1,1\nann/2.jpg,ann/1.jpg,1,0\ncat/1.jpg,cat/2.jpg,1,x\n"
+    )
+    labels = "subject,sex\nann,f\nbob,n/a\nann,m\n"
+    told = refusal(lambda: room.labelled(labels, "image_a,image_b,mated,fold\n" + rows, by=("sex",))).splitlines()
+    for line, says in zip(
+        told,
+        (
+            "pairs.csv: a photo lies outside the folder of images: row 3 (ann/out.jpg). Write paths",
+            "pairs.csv: the fold is no whole number: row 8 (x). Write 0",
+            "pairs.csv: a photo is compared with itself: row 6 (cat/1.jpg). Take out",
+            "pairs.csv: two photos are compared twice: row 7 (as in row 2). Leave one",
+            "pairs.csv: mated is 1, and the photos are of two people: row 5 (ann and bob). Mend",
+            "pairs.csv: a person is in more than one fold: row 5 (bob: fold 0, in row 4 fold 1). Put",
+            "labels.csv: a label is a word for a missing value: row 3 (column sex: n/a). Write what",
+            "labels.csv: a person has two labels in one column: row 4 (ann: m, in row 2 f). Give",
+            "pairs.csv: a person isn't in the table of labels: row 4 (bob), row 6 (cat). Add them",
+        ),
+        strict=True,
+    ):
+        assert line.startswith(says), line
+
+
+def test_a_photo_that_is_missing_makes_no_faults_of_its_own(room: Room) -> None:
+    """Neither of people whom only its rows would join or label, nor of rows that are read a second time."""
+    for call in (
+        lambda: room.pairs(HEAD + "1.png,2.png,1\n9.png,2.png,1\n9.png,3.png,1\n1.png,4.png,0\n"),
+        lambda: room.labelled("image,sex\nann/9.jpg,f\n", HEAD + "ann/1.jpg,ann/9.jpg,1\n", by=("sex",)),
+        lambda: room.pairs(SUBJECTS + "ann/9.jpg,ann/1.jpg,1,ann,ann\n1.png,ann/1.jpg,0,bob,ann\n"),
+        lambda: read_photos(
+            room.table("image,subject,sex\nann/9.jpg,ann,f\nann/1.jpg,ann,\n"), room.images, by=["sex"]
+        ),
+    ):
+        told = refusal(call).splitlines()
+        assert len(told) == 1, told
+        assert "isn't there, or can't be read" in told[0]
+    text = "image,subject,sex\nann/1.jpg,ann\nann/2.jpg,,f\nbob/1.jpg,bob,NaN\n"
+    told = refusal(lambda: read_photos(room.table(text), room.images, by=("sex",))).splitlines()
+    assert [line.split(": ")[1] for line in told] == [
+        "a row has more or fewer cells than the heading",
+        "a subject is empty or a word for a missing value",
+        "a label is a word for a missing value",
+    ]
 
 
 def test_hostile_names_are_told_in_one_printable_line(room: Room) -> None:
@@ -262,6 +330,24 @@ def test_what_is_not_there_is_not_found(room: Room) -> None:
             call()
 
 
+def test_what_is_of_the_other_kind_is_told_so(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder where a table is meant, a table where the folder is, and what is neither."""
+    table = room.table(GOOD)
+    os.mkfifo(room.root / "pipe")
+    monkeypatch.chdir(room.root)
+    for first, second, says in (
+        (room.images, table, f"{room.images} is a folder, not a table."),
+        (Path(), room.images, ". is a folder, not a table."),
+        (table, Path("pairs.csv"), "pairs.csv is a file, not a folder."),
+        (Path("pipe"), room.images, "pipe is a pipe or a device, not a table."),
+        (Path("none.csv"), room.images, "There is no table none.csv."),
+        (table, Path("no\0ne"), "There is no folder no\\x00ne."),
+    ):
+        with pytest.raises(NotFound) as caught:
+            read_pairs(first, second)
+        assert caught.value.message == says
+
+
 # --- Labels -----------------------------------------------------------------------------------------------------------
 
 
@@ -298,7 +384,10 @@ BAD_LABELS = {
     "long": (f"subject,sex\nann,{'f' * 101}\nbob,a\x07b\n", "can't be printed: row 2"),
     "both keys": ("subject,image,sex\nann,ann/1.jpg,f\n", "both a column subject and a column image"),
     "no key": ("name,sex\nann,f\n", "neither a column subject nor a column image"),
-    "no such column": ("subject,gender\nann,f\nbob,m\n", "no column sex. There are: subject, gender"),
+    "no such column": (
+        "subject,gender\nann,f\nbob,m\n",
+        "no column sex. Its first row names the columns; there are: subject, gender.",
+    ),
     "nobody": ("subject,sex\nzoe,f\n", "row 2 (ann), row 3 (bob)"),
     "ragged": ("subject,sex\nann,f\nbob\n", "labels.csv: a row has more or fewer cells than the heading: row 3"),
 }
@@ -309,6 +398,22 @@ def test_bad_labels_are_refused_with_their_rows(room: Room, name: str) -> None:
     """A person without a group would make a denominator smaller, and a word for nothing would be a group."""
     text, says = BAD_LABELS[name]
     assert says in refusal(lambda: room.labelled(text, by=("sex",)))
+
+
+def test_labels_that_differ_by_letters_or_spaces_alone_are_taken_for_a_slip(room: Room) -> None:
+    """``A`` and ``a`` would be two groups; both are named, with their rows, whosever they are."""
+    text = "subject,sex,place\nann,F,New York\nbob,f,new  york\n"
+    told = refusal(lambda: room.labelled(text, by=("sex", "place")))
+    assert "labels.csv: two labels differ by nothing but small letters or spaces: " in told
+    assert "row 3 (column sex: f, in row 2 F), row 3 (column place: new  york, in row 2 New York)." in told
+    assert "Write a group the same in all its rows" in told
+    told = refusal(lambda: room.labelled("subject,sex\nann,f\nbob,m\nann,F\n", by=("sex",)))
+    assert told.startswith("labels.csv: two labels differ by nothing but small letters or spaces: row 4 (column sex: F")
+    assert "two labels in one column" not in told
+    fine = room.labelled("subject,age\nann,18-25\nbob,18+25 \nzoe,18-25\ndan,18+25\n", by=("age",))
+    assert fine.groups["age"][0] == ("18+25", "18-25")
+    fine = room.labelled("subject,sex\nann,f\nbob,m\nzoe,F\n", by=("sex",))
+    assert fine.groups["sex"][0] == ("f", "m"), "those of others don't count"
 
 
 def test_words_for_nothing_are_no_labels_even_if_there_may_be_people_without(room: Room) -> None:
@@ -462,6 +567,13 @@ def test_a_search_is_mated_if_its_person_is_in_the_gallery(room: Room) -> None:
 
 
 BAD_SEARCHES = {
+    "faults of both": (
+        "image,subject\nann/9.jpg,ann\nann/1.jpg,ann\n",
+        "image,subject\nann/1.jpg,\n",
+        "by '/'.\nprobes.csv: a subject is empty or a word for a missing value: row 2. Name the person, by any word or "
+        "number.\nprobes.csv: a photo is in the gallery",
+    ),
+    "a heading first": ("image\nann/9.jpg\n", "picture\nann/1.jpg\n", "probes.csv has no column image"),
     "in both": (
         "image\nbob/1.jpg\nann/1.jpg\n",
         "image\ncat/1.jpg\n./ann/1.jpg\n",

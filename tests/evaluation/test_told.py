@@ -70,6 +70,31 @@ def test_an_interval_is_told_in_one_unit() -> None:
     assert interval_in_words(Interval(0.993, 1.0)) == "99.30 to 100 %"
 
 
+@pytest.mark.parametrize(
+    ("rate", "words"),
+    [
+        (Rate(8, 10**5, 7.7e-5, Interval(4e-5, 1.2e-4)), "7.7 in 100,000 (95 %: 4 to 12 in 100,000)"),
+        (Rate(8, 10**3, 0.008, Interval(0.0035, 0.016)), "8 in 1,000 (95 %: 3.5 to 16 in 1,000)"),
+        (Rate(3, 200, 0.015, Interval(0.0031, 0.043)), "1.5 % (95 %: 0.31 to 4.3 %)"),
+    ],
+)
+def test_a_rate_and_its_ends_are_told_in_one_unit(rate: Rate, words: str) -> None:
+    """The unit is the value's, so that all three can be compared at a glance."""
+    assert in_words(rate) == words
+
+
+def test_without_an_interval_nothing_is_about_so_many() -> None:
+    """A share whose interval isn't known is told by its counts alone."""
+    assert in_words(Rate(0, 3, 0.0, note="few")) == "none seen among 3; few"
+    assert in_words(Rate(2, 3, 2 / 3)) == "2 of 3"
+    figures = examples.verification()
+    point = replace(figures.points[1], false_match=Rate(0, 7, 0.0, note="few"), false_non_match=Rate(2, 3, 2 / 3))
+    told = summary(examples.evaluation(replace(figures, points=(point,))))[0]
+    assert "about" not in told
+    assert "are taken for the same person can't be said (none among 7 so far; few)" in told
+    assert "are missed can't be said (2 of 3 so far)" in told
+
+
 def test_a_rate_is_told_with_its_interval_and_its_note() -> None:
     """A rough rate says so; one without a value says why, and 0 is what wasn't seen."""
     rate = Rate(12, 1_000_000, 1.2e-5, Interval(8e-6, 1.9e-5), "rough: few")
@@ -132,6 +157,21 @@ def test_a_difference_that_may_be_chance_says_so() -> None:
     assert spread_in_words("sex", missing) == told
 
 
+def test_groups_without_a_difference_are_not_set_apart() -> None:
+    """Of equal rates no group is said to be ahead, and the ratio's interval is told; no error anywhere is said so."""
+    equal = Spread("false non-match rate", "A", "B", 1.0, Interval(0.62, 1.71), 1.0, None)
+    told = "By sex, no difference was seen in how often groups are missed (95 % interval of the ratio 0.62 to 1.7)."
+    assert spread_in_words("sex", equal) == told
+    unsure = replace(equal, max_min_interval=None, note="no upper end: few.")
+    told = "By sex, no difference was seen in how often groups are missed; no upper end: few."
+    assert spread_in_words("sex", unsure) == told
+    near = replace(equal, max_min=1.013, max_min_interval=Interval(0.97, 1.04))
+    told = (
+        "By sex, the group A is missed 1.01 times as often as B (95 % interval 0.97 to 1.04, so that it may be chance)."
+    )
+    assert spread_in_words("sex", near) == told
+
+
 @pytest.mark.parametrize("name", list(examples.all_kinds()))
 def test_a_summary_has_two_to_six_sentences(name: str) -> None:
     """Whatever was measured, and whatever is missing, it is told in a few whole sentences."""
@@ -168,6 +208,47 @@ def test_the_greatest_differences_are_told_first() -> None:
     other = replace(examples.differential("age"), spreads=(wide,))
     told = summary(examples.evaluation(replace(figures, accuracy=None, differentials=(*figures.differentials, other))))
     assert told[3].startswith("By age, the group women is falsely matched 31 times as often")
+
+
+def test_both_rates_of_each_column_are_told() -> None:
+    """Misses have their sentence beside false matches, also where the lowest is 0 and there is much else to tell."""
+    figures = examples.verification()
+    note = "the lowest rate is 0 (men: none of 980), and nothing can be divided by it"
+    lacking = Spread("false non-match rate", "women", "men", None, None, None, None, note)
+    found = figures.differentials[0]
+    sex = replace(found, spreads=(found.spreads[0], lacking))
+    own = replace(figures.points[0], name="the threshold of this evaluation, 90", similarity=90.0)
+    columns = (sex, *(replace(sex, column=c) for c in ("age", "skin", "town")))
+    crowded = replace(figures, points=(*figures.points, own), differentials=columns)
+    told = summary(examples.evaluation(crowded))
+    for column in ("sex", "age", "skin"):
+        missed = f"By {column}, how often groups are missed can't be set against each other: {note}."
+        assert told[told.index(missed) - 1].startswith(f"By {column}, the group women is falsely matched 2.5 times")
+    assert told[-1] == "Groups by town were compared too: see the tables."
+
+
+@pytest.mark.parametrize(("boxes", "high"), [(0, 0.46), (9, 0.068)])
+def test_boxes_without_a_face_are_told_as_other_errors_are(boxes: int, high: float) -> None:
+    """None seen is told by the interval, and that there was none; some are told as about so many."""
+    low = 0.018 if boxes else 0.0
+    figures = replace(
+        examples.detection(), false_positives=boxes, per_image=boxes / 220, per_image_interval=Interval(low, high)
+    )
+    none = "In 1,000 photos, 0 to 460 boxes hold no marked face (95 % interval; there was none among 220 photos)."
+    some = "In 1,000 photos, about 41 boxes hold no marked face (95 % interval 18 to 68)."
+    assert summary(examples.evaluation(figures))[1] == (some if boxes else none)
+
+
+def test_damage_is_not_judged_by_a_few_pairs() -> None:
+    """Below 30 mated comparisons that is said first, and nothing of levels; above, how many there were."""
+    figures = examples.robustness()
+    told = summary(examples.evaluation(replace(figures, mated=12)))
+    assert told[0] == "Not enough data: 12 mated comparisons, 30 are needed. No damage is judged."
+    assert len(told) == 2
+    assert "search" not in told[1]
+    assert summary(examples.evaluation(figures))[0].startswith(
+        "Measured on 900 pairs of photos of the same person: with photos as they are, at a similarity of at least 80, "
+    )
 
 
 def test_damage_that_the_filter_lets_pass_is_named() -> None:

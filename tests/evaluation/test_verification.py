@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 import numpy as np
 import pytest
+from tests.evaluation import examples
 from tests.evaluation.synthetic import ENROLMENT, SCALE, synthetic
 
 from custodes.errors import Invalid
@@ -22,6 +23,7 @@ from custodes.evaluation.metrics import (
 from custodes.evaluation.results import Dataset, Deployed, Evaluation, Rate, Settings, Verification, from_json, to_json
 from custodes.evaluation.scored import FAILED, NOBODY, Comparisons, People
 from custodes.evaluation.verification import AGE_GAPS, verification
+from custodes.operations.gauging import verdict_of
 
 SETTINGS = Settings(80.0, rounds=60, least_subjects=5)
 
@@ -152,13 +154,24 @@ def test_no_error_is_never_told_as_certain() -> None:
     assert matches.interval.high >= clopper_pearson(0, 50).high
 
 
-def test_two_people_have_no_intervals() -> None:
-    """Half of the rounds draw one person twice: there is no interval, the note says so, the band is the widest."""
+def test_two_people_have_the_widest_of_intervals() -> None:
+    """Half of the rounds draw one person twice: comparisons are taken as independent, and the note says so."""
     found = verification(_tiny([0.9, 0.3], [0.1, 0.5]), ENROLMENT, SCALE, SETTINGS)
     rate = found.points[0].false_match
-    assert (rate.events, rate.trials, rate.interval) == (1, 2, None)
-    assert "of the bootstrap's rounds had no non-mated comparisons" in rate.note
-    assert (set(found.curve.low), set(found.curve.high)) == ({0.0}, {1.0})
+    assert (rate.events, rate.trials, rate.interval) == (1, 2, clopper_pearson(1, 2))
+    assert rate.note.startswith("the interval takes non-mated comparisons as independent, as ")
+    assert all(high - low > 0.8 for low, high in zip(found.curve.low, found.curve.high, strict=True))
+
+
+def test_little_data_looks_bad_to_the_rules() -> None:
+    """Intervals of a few comparisons are wide, groups of too few people have not enough data: no gate opens by them."""
+    for people, mated, non_mated in ((3, 6, 12), (6, 20, 40)):
+        figures = verification(synthetic(people, mated, non_mated, groups=("a", "b")), ENROLMENT, SCALE, SETTINGS)
+        verdict = verdict_of(examples.evaluation(figures))
+        assert verdict is not None
+        assert not verdict.enough
+        assert verdict.false_match_ppm > 80_000
+        assert verdict.false_non_match_ppm > 200_000
 
 
 def test_failures_alone_leave_a_curve_without_points() -> None:

@@ -408,9 +408,11 @@ def test_a_denial_says_why_and_what_to_do(rules: RuleSet) -> None:
     message = decision.message()
     first = decision.rules[0]
     assert message.startswith(f"Denied by base.stopped ({first.citation}): {first.explain} {first.remedy}")
-    assert message.endswith("4 more rules forbid it: " + ", ".join(rule.id for rule in decision.rules[1:]) + ".")
+    others = ", ".join(rule.id for rule in decision.rules[1:])
+    assert message.endswith(f"4 more rules forbid it: {others}. custodes rules show RULEBOOK tells why.")
     one = Rule("base.a", "base", "c", "e.", "r.")
-    assert Decision(False, (one, one)).message().endswith("1 more rule forbids it: base.a.")
+    two = Decision(False, (one, one)).message()
+    assert two.endswith("1 more rule forbids it: base.a. custodes rules show RULEBOOK tells why.")
     assert Decision(False, (one,)).message() == "Denied by base.a (c): e. r."
     assert Decision(True).message() == "Permitted."
 

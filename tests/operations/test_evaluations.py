@@ -19,6 +19,7 @@ from custodes.errors import Denied, Invalid, NotFound
 from custodes.evaluation.results import CrossFigures, Interval, Rate, Settings, Verification, to_json
 from custodes.governance import Caller, Evaluations, OrgClass, Purpose, Role
 from custodes.operations.evaluations import Kept
+from custodes.operations.gating import Bounds
 from custodes.operations.gauging import verdict_of
 from custodes.operations.measuring import AttackJob, DetectionJob, IdentificationJob, RobustnessJob, VerificationJob
 from custodes.operations.signed import verify_signed
@@ -76,6 +77,7 @@ def test_an_evaluation_is_kept_and_its_entry_tells_of_it_without_names(lab: Worl
     assert isinstance(figures, Verification)
     assert (figures.mated, figures.non_mated, figures.enrolment.failure.events) == (1, 2, 0)
     assert kept.current
+    assert kept.evaluation.scores_sha256 == ""  # nobody asked for scores
     entry = lab.entry(kept.record.entry or -1)
     assert entry["request"]["action"] == "Evaluate"
     assert entry["evaluation"] == kept.record.id
@@ -169,6 +171,14 @@ def test_every_kind_can_be_measured_and_read_again(
         assert done.evaluation.figures.kind == job.kind
 
 
+def test_groups_of_pairs_need_a_table_of_labels(images: Path, pairs: Path) -> None:
+    """The refusal names the option by which it is given."""
+    for more in ({"by": ("sex",)}, {"taken": "year"}):
+        with pytest.raises(Invalid, match="--by, --taken") as caught:
+            VerificationJob(pairs, images, FAST, **more).data()  # type: ignore[arg-type]
+        assert "--labels" in caught.value.remedy
+
+
 def test_robustness_takes_pairs_evenly(lab: World, images: Path, pairs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The data set names what was taken of the table, and the hash is of the photos that were used."""
     seen: list[Any] = []
@@ -190,10 +200,30 @@ def test_the_gate_tells_what_an_organisation_has(lab: World, kept: Kept) -> None
     assert police.demanded == ("evaluation-gate",)
     assert police.current
     ours = lab.app.evaluations.gate(ME)
-    assert ours.demanded == ()
+    assert (ours.demanded, ours.refused, ours.bounds) == ((), (), None)
+    assert ours.passes
     assert ours.record is not None
     rescuers = lab.app.evaluations.gate(lab.rescuer)
-    assert (rescuers.record, rescuers.current) == (None, False)
+    assert (rescuers.record, rescuers.current, rescuers.passes) == (None, False, True)
+
+
+def test_the_gate_asks_the_rules_themselves(world: World) -> None:
+    """Passed or refused as a search would be, by which rules, and within which bounds."""
+    gate = world.app.evaluations.gate
+    found = gate(world.officer)
+    assert (found.passes, found.similarity, found.attempts) == (True, 99.0, 1)
+    assert found.bounds == Bounds(days=365, groups=2, false_match_ppm=1_000, false_non_match_ppm=100_000)
+    world.clock.forward(hours=1)
+    world.evaluated(similarity=99.0, false_match_ppm=1_000, false_non_match_ppm=100_000)
+    assert gate(world.officer).passes
+    world.clock.forward(hours=1)
+    world.evaluated(similarity=99.5, false_match_ppm=1_001, enough=False)
+    found = gate(world.officer)
+    assert [r.id.removeprefix("evaluation-gate.") for r in found.refused] == ["data", "threshold", "false-matches"]
+    assert all(r.explain and "--all-pairs --by COLUMN --similarity" in r.remedy for r in found.refused)
+    assert (found.passes, found.attempts) == (False, 3)
+    world.clock.forward(days=400)
+    assert "evaluation-gate.old" in [r.id for r in gate(world.officer).refused]
 
 
 def test_the_verdict_is_the_worst_groups_and_no_data_is_the_worst(kept: Kept) -> None:

@@ -270,7 +270,7 @@ def _measure(world, caller: Caller, *discloses: str) -> Callable[[], None]:
 
 
 def test_police_may_measure_while_they_may_not_search(world) -> None:
-    """A moratorium on searches doesn't forbid an administrator to find out how well this works; the kill switch does."""
+    """A moratorium on searches doesn't forbid an administrator to find out how well this works; a stop does."""
     chief = _chief(world)
     _measure(world, chief)()
     assert (world.entry()["request"]["action"], world.entry()["outcome"]) == ("Evaluate", "done")
@@ -281,7 +281,7 @@ def test_police_may_measure_while_they_may_not_search(world) -> None:
 
 
 def test_police_get_figures_and_no_single_scores(world) -> None:
-    """What an evaluation is to give out is asked of the rules, and in the entry; who wants figures alone states nothing."""
+    """What an evaluation is to give out the rules are asked, and the entry tells; figures alone need no word."""
     chief = _chief(world)
     for wanted in (("scores",), ("faces",), ("faces", "scores")):
         assert world.denied(_measure(world, chief, *wanted)) == ["base.evaluate-scores"]

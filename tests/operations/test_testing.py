@@ -3,18 +3,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
 import orjson
 import pytest
+import sqlalchemy as sa
 
 from custodes.app import App
 from custodes.domain import QualityFilter
 from custodes.errors import Code, Denied, Invalid, InvalidImage, NotFound
 from custodes.evaluation.deployed import deployed
 from custodes.governance import OPERATOR, Caller, OrgClass, Purpose, Role
+from custodes.governance.schema import uses_by_day
 from custodes.operations.owners import owner_of
 from custodes.operations.signed import verify_signed
 from custodes.operations.testing import FORM, MOST_CANDIDATES, MOST_PAIRS, PAIRS_OF_A_USE
@@ -190,12 +192,45 @@ def test_a_thousand_pairs_count_as_one_use(lab: Lab) -> None:
     assert _today(lab) - before == 3, "one for the look before, and two"
 
 
-def test_a_hundred_thousand_pairs_are_taken(lab: Lab) -> None:
-    """The most that may be asked at once is answered, every pair with its score."""
+@pytest.fixture
+def used(lab: Lab) -> Iterator[Callable[[int], None]]:
+    """Sets how many uses the tester had today; what it was comes back after the test."""
+    before = _today(lab) + 1
+
+    def use(count: int) -> None:
+        with lab.app._database.transaction() as c:
+            c.execute(sa.update(uses_by_day).where(uses_by_day.c.id == lab.tester.principal).values(count=count))
+
+    yield use
+    use(before)
+
+
+def test_a_hundred_thousand_pairs_are_taken(lab: Lab, used: Callable[[int], None]) -> None:
+    """The most that may be asked at once is answered, every pair with its score, if the day's cap has room for all."""
+    used(9_900)
     pair = (lab.faces["obama_1"], lab.faces["obama_2"])
     told = lab.document(lab.app.testing.scores(lab.tester, SANDBOX, [pair] * MOST_PAIRS))
     assert (told["pairs"], len(told["scores"])) == (MOST_PAIRS, MOST_PAIRS)
     assert len({tuple(row) for row in told["scores"]}) == 1
+    assert lab.last["request"]["facts"]["today"]["principal"] == 9_999
+
+
+def test_pairs_that_the_day_s_cap_has_no_room_for_are_refused_whole(
+    lab: Lab, used: Callable[[int], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At 9,950 uses of 10,000, what weighs 100 is too much, and counts for nothing; what weighs 50 fills the day."""
+    monkeypatch.setattr("custodes.operations.testing.PAIRS_OF_A_USE", 10)  # of a thousand, which would take a second
+    used(9_950)
+    pairs = [(lab.faces["obama_1"], lab.faces["obama_2"])] * 1_000
+    scores = lab.app.testing.scores
+    with pytest.raises(Denied) as caught:
+        scores(lab.tester, SANDBOX, pairs)
+    assert [rule.id for rule in caught.value.decision.rules] == ["base.daily-cap-person"]
+    [entry] = [lab.app.ledger.entry(i) for i in lab.app.guard.written]
+    assert (entry["decision"], entry["request"]["facts"]["today"]["principal"]) == ("deny", 10_049)
+    scores(lab.tester, SANDBOX, pairs[:500])
+    assert (lab.last["outcome"], lab.last["request"]["facts"]["today"]["principal"]) == ("done", 9_999)
+    assert _denied(lab, lambda: scores(lab.tester, SANDBOX, pairs[:1])) == {"base.daily-cap-person"}
 
 
 # --- What isn't given ------------------------------------------------------------------------------------------------
@@ -228,6 +263,11 @@ def test_nobody_but_testers_gets_raw_scores(lab: Lab, photos: Photos) -> None:
     app.collections.delete(ME, "album")
     other = replace(lab.tester, purpose=Purpose.PHOTO_LIBRARY)
     assert _denied(lab, lambda: app.testing.compare(other, *two)) == {"base.purpose-of-class", "base.raw-scores"}
+    for caller, more in ((ME, set()), (other, {"base.purpose-of-class"})):
+        assert _denied(lab, lambda c=caller: app.testing.check(c)) == {"base.raw-scores", *more}
+    size = app.ledger.size()
+    app.testing.check(lab.tester)
+    assert app.ledger.size() == size, "a tester is judged by what it asks for"
     wanted = {"base.purpose-of-class", "base.purpose-limitation", "base.raw-scores"}
     assert _denied(lab, lambda: app.testing.search(other, SANDBOX, photos["biden"], 1)) == wanted
 

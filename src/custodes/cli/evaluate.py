@@ -19,7 +19,7 @@ from rich.progress import Progress as Bar
 from custodes.cli.arguments import Json
 from custodes.cli.measured import Written, tell
 from custodes.cli.output import configuration, console, installation, is_installed
-from custodes.cli.who import Provenance, who
+from custodes.cli.who import DataProvenance, check_data, who
 from custodes.domain import QualityFilter
 
 if TYPE_CHECKING:
@@ -45,9 +45,15 @@ Seed = Annotated[int, typer.Option(min=0, help="Of whatever is drawn at random."
 LeastPeople = Annotated[int, typer.Option("--least-people", min=2, help="People that a group needs to be judged.")]
 Report = Annotated[
     Path | None,
-    typer.Option("--report", help="HTML page to write; with the worst pairs' faces, so that it isn't for publication."),
+    typer.Option(
+        "--report",
+        help="HTML page to write; with the worst pairs' faces, so that it isn't for publication, and not for police.",
+    ),
 ]
-Scores = Annotated[Path | None, typer.Option("--scores", help="CSV of every score to write.")]
+Page = Annotated[Path | None, typer.Option("--report", help="HTML page to write; it shows no faces.")]
+Scores = Annotated[
+    Path | None, typer.Option("--scores", help="CSV of every score to write, with names of photos; not for police.")
+]
 Save = Annotated[
     Path | None, typer.Option("--save", help="JSON to write; with the ledger's proof where there is an installation.")
 ]
@@ -60,9 +66,16 @@ def verification(
     all_pairs: Annotated[
         bool, typer.Option("--all-pairs", help="The table is of photos (image,subject,...): compare every pair.")
     ] = False,
-    labels: Annotated[Path | None, typer.Option(help="CSV with a column subject or image, and labels.")] = None,
-    by: Annotated[list[str] | None, typer.Option(help="Compare groups by this label; may be given again.")] = None,
-    taken: Annotated[str | None, typer.Option(help="Label with the year or date of a photo.")] = None,
+    labels: Annotated[
+        Path | None, typer.Option(help="CSV with a column subject or image, and labels; not with --all-pairs.")
+    ] = None,
+    by: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Compare groups by this column of --labels (or of the table, with --all-pairs); may be given again."
+        ),
+    ] = None,
+    taken: Annotated[str | None, typer.Option(help="Column with the year or date of a photo; likewise.")] = None,
     unlabelled: Annotated[bool, typer.Option("--unlabelled", help="Take people without a label, in no group.")] = False,
     most_pairs: Annotated[int, typer.Option(min=1, help="Non-mated pairs of --all-pairs at most.")] = 10_000_000,
     similarity: Similarity = 99.0,
@@ -72,7 +85,7 @@ def verification(
     seed: Seed = 1,
     least_people: LeastPeople = 30,
     title: Title = "",
-    provenance: Provenance = None,
+    provenance: DataProvenance = None,
     report: Report = None,
     scores: Scores = None,
     save: Save = None,
@@ -104,13 +117,15 @@ def identification(
         Path, typer.Option(help="CSV of who is searched for: image,subject; strangers too.", show_default=False)
     ],
     list_length: Annotated[int, typer.Option(min=1, max=4096, help="Length of candidate lists.")] = 50,
-    similarity: Similarity = 99.0,
+    similarity: Annotated[
+        float, typer.Option(min=0, max=100, help="A threshold at which errors are told, beside 80 and 99.")
+    ] = 99.0,
     face: Face = "largest",
     quality: Quality = QualityFilter.NONE,
     rounds: Rounds = 1000,
     seed: Seed = 1,
     title: Title = "",
-    provenance: Provenance = None,
+    provenance: DataProvenance = None,
     report: Report = None,
     scores: Scores = None,
     save: Save = None,
@@ -129,12 +144,14 @@ def identification(
 def detection(
     marks: Annotated[Path, typer.Argument(help="CSV: image,x,y or image,left,top,width,height.")],
     images: Images,
-    quality: Quality = QualityFilter.NONE,
+    quality: Annotated[
+        QualityFilter, typer.Option(help="Faces below count as not found.", case_sensitive=False)
+    ] = QualityFilter.NONE,
     rounds: Rounds = 1000,
     seed: Seed = 1,
     title: Title = "",
-    provenance: Provenance = None,
-    report: Report = None,
+    provenance: DataProvenance = None,
+    report: Page = None,
     scores: Scores = None,
     save: Save = None,
     as_json: Json = False,
@@ -151,11 +168,13 @@ def robustness(
     table: Annotated[Path, typer.Argument(help="CSV: image_a,image_b,mated.")],
     images: Images,
     pairs: Annotated[int, typer.Option(min=10, help="Pairs of each kind, taken evenly from the table.")] = 100,
-    similarity: Similarity = 80.0,
+    similarity: Annotated[
+        float, typer.Option(min=0, max=100, help="Threshold at which it is told who is missed.")
+    ] = 80.0,
     face: Face = "largest",
     title: Title = "",
-    provenance: Provenance = None,
-    report: Report = None,
+    provenance: DataProvenance = None,
+    report: Page = None,
     save: Save = None,
     as_json: Json = False,
 ) -> None:
@@ -173,7 +192,7 @@ def attacks(
     ],
     threshold: Annotated[float, typer.Option(help="Scores of at least so much are taken for bona fide.")] = 0.5,
     title: Title = "",
-    report: Report = None,
+    report: Page = None,
     save: Save = None,
     as_json: Json = False,
 ) -> None:
@@ -233,7 +252,8 @@ def _measure(job: Job, provenance: str | None, written: Written, *, as_json: boo
                 written.write(kept.evaluation, run, app.evaluations.card(kept), app.evaluations.signed(kept))
                 evaluation, record = kept.evaluation, kept.record
         else:
-            alone = measure_alone(config, job, workers=workers, progress=progress)
+            check_data(provenance)
+            alone = measure_alone(config, job, workers=workers, discloses=written.discloses, progress=progress)
             evaluation, run, record = alone.evaluation, alone.run, None
             written.write(evaluation, run, alone.card, None)
     tell(evaluation, record, written, as_json=as_json, faces=bool(run.worst))

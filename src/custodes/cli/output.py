@@ -146,24 +146,27 @@ def print_done(told: Mapping[str, object], sentence: str, *, as_json: bool) -> N
 
 
 def print_findings(found: Findings, *, as_json: bool) -> None:
-    """Print what came of a check.
+    """Print what came of a check; what was checked is hostile.
 
     Raises:
         Exit: with status 1, if something doesn't hold.
     """
+    from custodes.casework.imports import printable  # here, so that --help doesn't wait
+
     told = {
         "what": found.what,
         "sound": found.sound,
         "holds": list(found.holds),
         "problems": list(found.problems),
         "remarks": list(found.remarks),
+        "says": list(found.says),
     }
     lines = [*(f"holds: {h}" for h in found.holds), *(f"DOESN'T HOLD: {p}" for p in found.problems)]
-    lines += [f"note: {r}" for r in found.remarks]
+    lines += [*(f"note: {r}" for r in found.remarks), *(f"says: {s}" for s in found.says)]
     count = len(found.problems)
     wrong = f"{count} {'thing' if count == 1 else 'things'} wrong."
-    verdict = "All that can be checked holds." if found.sound else wrong
-    print_done(told, "\n".join([found.what, *lines, verdict]), as_json=as_json)
+    verdict = found.verdict if found.sound else wrong
+    print_done(told, "\n".join(printable(x, 8 * len(x)) for x in (found.what, *lines, verdict)), as_json=as_json)
     if not found.sound:
         raise typer.Exit(1)
 

@@ -10,6 +10,7 @@ import typer
 
 from custodes.cli.arguments import Json
 from custodes.cli.output import configuration, console, print_json, print_table
+from custodes.errors import CustodesError
 
 if TYPE_CHECKING:
     from custodes.operations.packs import Calibration, Manifest, PackOperations
@@ -44,7 +45,15 @@ def _promises(own: Calibration | None) -> str:
     return ", ".join(f"{at:g}: 1 in {round(1 / rate):,}" for at, rate in told if rate)
 
 
-def _told(manifest: Manifest) -> dict[str, object]:
+def _told(operations: PackOperations, manifest: Manifest) -> dict[str, object]:
+    """Return a pack for scripts: its own map, and which is in force where a server starts."""
+    local: Calibration | None = None
+    state = "own"
+    try:
+        local = operations.local(manifest)
+        state = "own" if local is None else "local"
+    except CustodesError as e:
+        state = f"none: {e.diagnostics()}"
     return {
         "id": manifest.id,
         "version": manifest.version,
@@ -52,6 +61,8 @@ def _told(manifest: Manifest) -> dict[str, object]:
         "models": [m.role for m in manifest.models],
         "description": manifest.description,
         "calibration": _calibration(manifest.calibration),
+        "map_in_force": state,
+        "local_calibration": _calibration(local),
     }
 
 
@@ -59,12 +70,13 @@ def _told(manifest: Manifest) -> dict[str, object]:
 def list_packs(as_json: Json = False) -> None:
     """List the model packs."""
     operations, current = _operations()
-    rows = [_told(m) for m in operations.list()]
+    packs = operations.list()
+    rows = [_told(operations, m) for m in packs]
     if as_json:
         print_json(rows)
         return
     print_table(
-        ("", "Pack", "Version", "Licence", "Models", "False matches", "Description"),
+        ("", "Pack", "Version", "Licence", "Models", "False matches", "Map in force", "Description"),
         [
             (
                 "*" if r["id"] == current else "",
@@ -73,9 +85,10 @@ def list_packs(as_json: Json = False) -> None:
                 r["licence"],
                 ", ".join(m.role for m in x.models),
                 _promises(x.calibration),
+                "the pack's own" if r["map_in_force"] == "own" else r["map_in_force"],
                 r["description"],
             )
-            for r, x in zip(rows, operations.list(), strict=True)
+            for r, x in zip(rows, packs, strict=True)
         ],
     )
 
@@ -106,5 +119,5 @@ def bench(pack: PackId = None, as_json: Json = False) -> None:
 def add(folder: Path, as_json: Json = False) -> None:
     """Check a model pack and copy it into the data folder; docs/models.md says what a pack is."""
     operations, _ = _operations()
-    told = _told(operations.add(folder))
+    told = _told(operations, operations.add(folder))
     print_json(told) if as_json else console.print(f"Pack {told['id']} is added.", highlight=False)

@@ -64,7 +64,8 @@ def show(
 ) -> None:
     """Show the rules that hold, each with where it comes from, what it says and what the refused can do."""
     with installation() as app:
-        if rulebook is not None and rulebook not in {book.id for book, _ in app.rules.rulebooks()}:
+        known = {book.id for book, _ in app.rules.rulebooks()} | set(app.rules.current.rulebooks)  # with moratoria
+        if rulebook is not None and rulebook not in known:
             raise NotFound(f"There is no rulebook {rulebook}.", remedy="custodes rules list shows all.")
         rows = [_rule(r) for r in app.rules.current.rules if rulebook in (None, r.rulebook)]
     if as_json:

@@ -9,16 +9,52 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
 
+from custodes.errors import Invalid
+
 if TYPE_CHECKING:
     from custodes.app import App
     from custodes.governance import Caller
 
-__all__ = ["Provenance", "who"]
+__all__ = ["DataProvenance", "Provenance", "check_data", "who"]
 
 Provenance: TypeAlias = Annotated[
     str | None,
     typer.Option("--provenance", help="Where the images come from: own, consented, public-record, case-file."),
 ]
+
+_STATED = ("own", "consented", "public-record", "case-file")
+_CASE_FILE = "case-file"
+
+
+def _provenance(value: str | None) -> str | None:
+    if value is not None and value not in _STATED:
+        raise typer.BadParameter(f"It is {', '.join(_STATED[:-2])} or {_STATED[-2]}; {_CASE_FILE} is always refused.")
+    return value
+
+
+DataProvenance: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--provenance",
+        help="Where the photos come from: own, consented or public-record. case-file is always refused: pictures of "
+        "cases are no test data.",
+        callback=_provenance,
+    ),
+]
+"""Of photos that accuracy is measured on."""
+
+
+def check_data(provenance: str | None) -> None:
+    """Refuse pictures of cases where there is no installation, whose rules would.
+
+    Raises:
+        Invalid: if that is what they are said to be.
+    """
+    if provenance == _CASE_FILE:
+        raise Invalid(
+            "Accuracy is not measured on pictures of cases.",
+            remedy="Take others, and say where they come from: --provenance own, consented or public-record.",
+        )
 
 
 def who(app: App, *, provenance: str | None = None) -> Caller:

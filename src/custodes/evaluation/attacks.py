@@ -272,5 +272,6 @@ def _verdict(species: Mapping[str, _Scores], worst: Attack | None, bpcer: Rate) 
     )
     if count < 3 / TARGETS[-1]:
         limit = "nothing can be shown" if count <= 3 else f"no APCER below {percent(3 / count)} can be shown"
-        said.append(f"With {count:,} presentations of {least} {limit} (rule of 3).")
+        many = "presentation" if count == 1 else "presentations"
+        said.append(f"With {count:,} {many} of {least} {limit} (rule of 3).")
     return " ".join(said)

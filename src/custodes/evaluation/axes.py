@@ -19,7 +19,8 @@ _LEAST = 1e-9
 
 
 def rate_axis(plot: Axes, side: str, least: float, label: str, most: float = 1.0) -> None:
-    """Give a plot a logarithmic axis of rates."""
+    """Give a plot a logarithmic axis of rates, which ends at 1 at the latest."""
+    most = min(most, 1.0)
     ticks = [10.0**k for k in range(round(math.log10(least)), round(math.log10(most)) + 1)]
     axis = plot.xaxis if side == "x" else plot.yaxis
     words = [in_words(t) for t in ticks]
@@ -47,10 +48,15 @@ def share_axis(plot: Axes, side: str, label: str) -> None:
     plot.set_axisbelow(True)
 
 
-def decade_below(values: Sequence[float]) -> float:
-    """Return the power of ten below the least value that isn't 0."""
+def decade_below(values: Sequence[float], room: float = 1.0) -> float:
+    """Return the power of ten below the least value that isn't 0, 1 % at most.
+
+    Args:
+        values: of rates.
+        room: how many times smaller it is at least than that value: what stands at the edge looks like nothing.
+    """
     least = min((v for v in values if v > _LEAST), default=1e-3)
-    return float(10.0 ** min(math.floor(math.log10(least) + 1e-9), -1))
+    return float(10.0 ** min(math.floor(math.log10(least / room) + 1e-9), -2))
 
 
 def ends_of(rate: Rate) -> tuple[float, float]:
@@ -65,8 +71,10 @@ def number_of(rate: Rate) -> float:
 
 
 def value_of(rate: Rate) -> str:
-    """Return a rate's value in words."""
-    return "no value" if rate.value is None else in_words(rate.value)
+    """Return a rate's value in words; what was never seen is told by how often it could have been."""
+    if rate.value is None:
+        return "no value"
+    return in_words(rate.value) if rate.value else f"none of {rate.trials:,}"
 
 
 def few_of(values: Sequence[int], most: int = 9) -> list[int]:

@@ -9,7 +9,8 @@ Understanding 93). Where comparisons have nothing in common it is too careful: i
 three times their variance.
 
 An interval is that from the 2.5th to the 97.5th percentile of the rounds. Rounds in which a rate has no trials are left
-out; if more than one in twenty is, there is no interval. Where fewer than ten trials went one way the rounds know too
+out; if more than one in twenty is, people are too few to be drawn, and the interval is that of Clopper and Pearson,
+which takes comparisons as independent; the note says so. Where fewer than ten trials went one way the rounds know too
 little (of no errors at all they would say [0, 0]), and the interval reaches as far as that of Clopper and Pearson too.
 
 All counts are whole numbers, and each round has a generator of its own, seeded from the one seed: what comes out

@@ -22,7 +22,7 @@ from custodes.domain import Float32
 from custodes.errors import Invalid
 from custodes.evaluation.bootstrap import AtThresholds, resample
 from custodes.evaluation.enrolling import Progress, silent
-from custodes.evaluation.metrics import carried, rate, threshold_at, threshold_score
+from custodes.evaluation.metrics import carried, percentiles, rate, threshold_at, threshold_score
 from custodes.evaluation.results import Rate, Settings
 from custodes.evaluation.scored import Int32
 from custodes.vision.manifest import Calibration
@@ -108,7 +108,8 @@ def measured(
         scores: ``(n,)`` float32 cosines of non-mated comparisons, or :data:`custodes.evaluation.scored.FAILED`.
         base: the pack's own map.
         subjects: ``(n, 2)`` int32, who is compared with whom. Intervals are then a bootstrap over people; without it
-            they are Clopper and Pearson's, which takes comparisons as independent and is too narrow.
+            they are Clopper and Pearson's, which takes comparisons as independent and is too narrow. Of people who are
+            too few to be drawn there is none.
         settings: rounds and seed of the bootstrap.
         progress: told of rounds.
 
@@ -133,7 +134,11 @@ def measured(
         promised = _promised(base, similarity)
         events = int((scores >= threshold_score(cosine)).sum())
         _, note = carried(promised, len(scores), "non-mated comparisons") if promised else (True, "")
-        found = rate(events, len(scores), None if rounds is None else rounds[:, i], note=note)
+        column = None if rounds is None else rounds[:, i]
+        found = rate(events, len(scores), column, note=note)
+        if column is not None and percentiles(column) is None:  # pairs of a few people keep or break no promise
+            lacking = "; ".join(filter(None, (note, "people are too few for an interval")))
+            found = replace(found, interval=None, note=lacking)
         stated.append(Stated(similarity, cosine, promised, found))
     return Measured(base, len(scores), tuple(stated), _locals(scores, base))
 

@@ -14,7 +14,7 @@ from custodes.vision.manifest import Calibration
 from custodes.vision.pack import Pack
 from custodes.vision.session import runtime_version
 
-__all__ = ["SCORING", "deployed", "sha256_of"]
+__all__ = ["SCORING", "deployed", "differences", "sha256_of"]
 
 SCORING = ("detector", "landmarks", "embedder")
 """Roles of the networks that a score depends on."""
@@ -64,3 +64,22 @@ def deployed(pack: Pack, detail: int) -> Deployed:
         software=custodes.__version__,
         fingerprint=_sha256(told),
     )
+
+
+def differences(measured: Deployed, running: Deployed) -> tuple[str, ...]:
+    """Return in a few words each in what two things that run differ, as far as a score depends on it."""
+    found = []
+    packs = [f"{d.pack} {d.pack_version}" for d in (measured, running)]
+    if packs[0] != packs[1]:
+        found.append(f"the pack ({packs[0]}, now {packs[1]})")
+    ours, now = ({n.role: n.sha256 for n in d.networks} for d in (measured, running))
+    found += [f"the {role}" for role in sorted(ours.keys() | now.keys()) if ours.get(role) != now.get(role)]
+    if measured.calibration != running.calibration:
+        found.append("the scale of similarity")
+    if measured.thresholds != running.thresholds:
+        found.append("the thresholds of the pack")
+    if measured.provider != running.provider:
+        found.append(f"what runs the models ({measured.provider}, now {running.provider})")
+    if measured.detail != running.detail:
+        found.append(f"the setting vision.detail ({measured.detail}, now {running.detail})")
+    return tuple(found)

@@ -6,9 +6,11 @@ rate of the non-mated ones within each group and between any two, failure to enr
 told by NIST's two ratios, highest to lowest rate and highest rate to the geometric mean of all (NIST IR 8280 and 8429).
 Groups are the evaluator's labels; nothing here guesses one.
 
-A group that has too few people of whom two photos were compared, or lacks a comparison of either kind, is shown with
-what it has and is not judged: it takes no part in the ratios. People without a label are in no group, and their number
-is told. Comparisons with them count in the whole and in no group.
+A group that has too few people of whom two photos were compared, or whose comparisons of either kind are of too few
+people to be drawn by the bootstrap, is shown with what it has and is not judged: it takes no part in the ratios. That
+it has an interval all the same (Clopper and Pearson's, which takes comparisons as independent) says nothing of that.
+People without a label are in no group, and their number is told. Comparisons with them count in the whole and in no
+group.
 """
 
 from __future__ import annotations
@@ -107,7 +109,13 @@ class Groups:
         matches = self._matches.rates(rounds[1], "non-mated comparisons")
         failures = self._failures.rates(rounds[2], "photos")
         within = [matches[place] for place in self._within]
-        groups = [self._group(i, within[i], misses[i], failures[i], settings) for i in range(len(self._names))]
+        lacks = [
+            [*self._lacking(misses[i], rounds[0][:, i], "mated"), *self._lacking(within[i], of_group, "non-mated")]
+            for i, of_group in enumerate(rounds[1][:, self._within].T)
+        ]
+        groups = [
+            self._group(i, (within[i], misses[i], failures[i]), lacks[i], settings) for i in range(len(self._names))
+        ]
         judged = [i for i, group in enumerate(groups) if group.enough]
         names = [self._names[i] for i in judged]
         return Differential(
@@ -123,17 +131,31 @@ class Groups:
             unlabelled=int((self._labels == NOBODY).sum()),
         )
 
-    def _group(self, index: int, match: Rate, miss: Rate, failure: Rate, settings: Settings) -> GroupFigures:
+    @staticmethod
+    def _lacking(found: Rate, rounds: Float64, kind: str) -> list[str]:
+        """Say why comparisons of one kind aren't enough, whatever their people are; nothing if they are."""
+        if not found.trials:
+            return [f"no {kind} comparison within the group; one is needed at least"]
+        if percentiles(rounds) is None:
+            return [f"its {kind} comparisons ({found.trials:,}) are of too few people"]
+        return []
+
+    def _group(
+        self, index: int, rates: tuple[Rate, Rate, Rate], lacks: Sequence[str], settings: Settings
+    ) -> GroupFigures:
+        """Make the figures of one group.
+
+        Args:
+            index: which.
+            rates: of false matches, of misses, of failures to enrol.
+            lacks: why its comparisons aren't enough.
+            settings: for ``least_subjects``.
+        """
+        match, miss, failure = rates
         people, compared = int((self._labels == index).sum()), int((self._compared == index).sum())
-        lacks = []
         if compared < settings.least_subjects:
             counted = f"{people:,} people" if compared == people else f"{compared:,} people of whom two photos compare"
-            lacks.append(f"{counted}; {settings.least_subjects} are needed")
-        for found, kind in ((miss, "mated"), (match, "non-mated")):
-            if not found.trials:
-                lacks.append(f"no {kind} comparison within the group; one is needed at least")
-            elif found.interval is None:
-                lacks.append(f"too few {kind} comparisons within the group for an interval ({found.trials:,})")
+            lacks = [f"{counted}; {settings.least_subjects} are needed", *lacks]
         return GroupFigures(
             name=self._names[index],
             subjects=people,
@@ -203,7 +225,8 @@ def _labels(comparisons: Comparisons, column: str) -> tuple[tuple[str, ...], Int
 def _spread(measure: str, names: Sequence[str], rates: Sequence[Rate], rounds: Float64) -> Spread:
     """Tell how far groups lie apart.
 
-    The ratios' intervals are those of the two groups that are named, so that they may reach below 1.
+    The ratios' intervals are those of the two groups that are named, so that they may reach below 1. Two different
+    groups are named even if all rates are equal, and none if all are 0.
 
     Args:
         measure: what the rates are.
@@ -214,7 +237,11 @@ def _spread(measure: str, names: Sequence[str], rates: Sequence[Rate], rounds: F
     if len(values) < 2:
         told = "1 group has" if len(values) else "no group has"
         return Spread(measure, "", "", None, None, None, None, f"{told} enough data; a ratio needs two")
-    most, least = int(values.argmax()), int(values.argmin())
+    if not values.any():
+        note = f"no error was seen in any of these {len(names)} groups (none of {sum(r.trials for r in rates):,})"
+        return Spread(measure, "", "", None, None, None, None, note)
+    most = int(values.argmax())
+    least = min((i for i in range(len(values)) if i != most), key=lambda i: float(values[i]))
     if not values[least]:
         note = (
             f"the lowest rate is 0 ({names[least]}: none of {rates[least].trials:,}), and nothing can be divided by it"

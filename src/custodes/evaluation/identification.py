@@ -43,7 +43,7 @@ __all__ = ["POINTS", "RANKS", "TARGETS", "identification"]
 RANKS = (1, 2, 3, 5, 10, 20, 50)
 """Ranks that are told, as far as the list goes."""
 POINTS = (("without a threshold", 0.0), ("the default, 80", 80.0), ("the public-safety floor, 99", 99.0))
-"""Names and similarities of the thresholds that are told."""
+"""Names and similarities of the thresholds that are told; the settings' own is told too."""
 TARGETS = (1e-1, 1e-2, 1e-3)
 """FPIR at which FNIR is told."""
 
@@ -102,7 +102,7 @@ def identification(
         gallery_subjects, gallery_photos, gallery_enrolment: that gallery, with those who have no template.
         probe_enrolment: of the photos that are searched with.
         scale: between cosine and similarity.
-        settings: rounds and seed of the bootstrap.
+        settings: a threshold to tell, rounds and seed of the bootstrap.
         list_length: how long candidate lists are.
         progress: told of each round.
 
@@ -117,8 +117,11 @@ def identification(
     mated = _Searches(own[rising], whose[searches.mated][rising].astype(np.int32))
     best = searches.scores[~searches.mated, 0]
     others = _Searches(np.sort(best), whose[~searches.mated][np.argsort(best, kind="stable")].astype(np.int32))
-    cosines = [scale.cosine(similarity) for _, similarity in POINTS]
-    measure = _Measure(mated, others, cosines, _places(hits)[rising])
+    asked = [*POINTS]
+    if settings.similarity not in [similarity for _, similarity in POINTS]:
+        asked.append((f"the threshold of this evaluation, {settings.similarity:g}", settings.similarity))
+    in_use = [(name, similarity, scale.cosine(similarity)) for name, similarity in asked]
+    measure = _Measure(mated, others, in_use, _places(hits)[rising])
     measure.resample(len(names), settings, progress)
     return Identification(
         kind="identification",
@@ -204,13 +207,21 @@ class _Measure:
     """The rates of searches at all thresholds, with what they come to in the rounds of the bootstrap.
 
     Thresholds are numbered: those in use, those at fixed FPIR, those of the curve.
+
+    Args:
+        mated, others: searches of both kinds.
+        in_use: name, similarity and cosine of the thresholds in use.
+        places: of the person of each mated search on its list.
     """
 
-    def __init__(self, mated: _Searches, others: _Searches, cosines: Sequence[float], places: Int32) -> None:
+    def __init__(
+        self, mated: _Searches, others: _Searches, in_use: Sequence[tuple[str, float, float]], places: Int32
+    ) -> None:
         self._mated = mated
         self._others = others
         self._places = places
-        self._cosines = (*cosines, *_at_targets(mated, others))
+        self._in_use = in_use
+        self._cosines = (*(cosine for _, _, cosine in in_use), *_at_targets(mated, others))
         self._curve = _thresholds(mated, others)
         every = np.append(np.array([threshold_score(c) for c in self._cosines]), self._curve)
         self._missed_at = mated.below(every)
@@ -241,7 +252,7 @@ class _Measure:
         for i, target in enumerate(TARGETS):
             # the lowest searches have to stay silent until the rest are few enough; what isn't above the last is missed
             bar = int(np.searchsorted(silent, silent[-1] - target * silent[-1] - 1e-9, side="left")) - 1
-            below[len(POINTS) + i] = np.searchsorted(self._mated.scores, self._others.scores[bar], side="right")
+            below[len(self._in_use) + i] = np.searchsorted(self._mated.scores, self._others.scores[bar], side="right")
         return below
 
     def _missed(self, i: int, note: str = "") -> Rate:
@@ -274,13 +285,13 @@ class _Measure:
     def points(self) -> tuple[IdentificationPoint, ...]:
         """Return errors at the thresholds that are in use."""
         points = []
-        for i, (name, similarity) in enumerate(POINTS):
+        for i, (name, similarity, cosine) in enumerate(self._in_use):
             passed = self._passed(i)
             points.append(
                 IdentificationPoint(
                     name=name,
                     similarity=similarity,
-                    cosine=self._cosines[i],
+                    cosine=cosine,
                     false_positive=passed,
                     false_negative=self._missed(i),
                     found_of_1000=None if passed.value is None else 1000 * passed.value,
@@ -293,7 +304,8 @@ class _Measure:
         enough, note = carried(target, len(self._others), "non-mated searches")
         if not enough:
             return AtRate(target, None, Rate(0, len(self._mated), None, note=note))
-        return AtRate(target, self._cosines[len(POINTS) + i], self._missed(len(POINTS) + i, note and _ROUGH))
+        place = len(self._in_use) + i
+        return AtRate(target, self._cosines[place], self._missed(place, note and _ROUGH))
 
     def curve(self) -> Curve:
         """Return DET; empty unless there are searches of both kinds."""

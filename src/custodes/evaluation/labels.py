@@ -42,6 +42,10 @@ _LONG = Fault(f"a label has more than {_LONGEST} characters or some that can't b
 _EMPTY = Fault("a person's label is empty", "Write what it is, or say that there may be people without a label.")
 _ABSENT = Fault("a person isn't in the table of labels", "Add them, or say that there may be people without a label.")
 _DIFFERENT = Fault("a person has two labels in one column", "Give all rows of a person the same one.")
+_ALIKE = Fault(
+    "two labels differ by nothing but small letters or spaces",
+    "Write a group the same in all its rows; if there are two, name them more clearly.",
+)
 _DATED_TWICE = Fault("a photo has two dates", "Leave one.")
 _NO_DATE = Fault("that is no date", "Write a year (2019), a month (2019-05) or a day (2019-05-31), or nothing.")
 
@@ -81,31 +85,35 @@ def check_columns(by: Sequence[str], taken: str | None, labels: bool) -> None:
 
 
 def read_labels(
-    sheet: Sheet, who: Subjects, by: Sequence[str], taken: str | None, *, unlabelled: bool, problems: Problems
+    sheet: Sheet,
+    who: Subjects,
+    by: Sequence[str],
+    taken: str | None,
+    *,
+    unlabelled: bool,
+    problems: Problems,
+    again: bool = False,
 ) -> Labels:
     """Read the columns that are asked for.
 
     Args:
-        sheet: has a column ``image`` or, without one, ``subject``; and those that are asked for.
+        sheet: has a column ``image`` or, without one, ``subject``; and those that are asked for; dates need ``image``.
         who: the people and photos that are evaluated.
         by: columns of labels.
         taken: column of dates, or None.
         unlabelled: whether there may be people without a label.
-        problems: told of rows that are wrong.
+        problems: told of rows that are wrong; all that it knows is told then.
+        again: whether the table was read before, and ``problems`` knows of its rows that aren't whole.
 
     Raises:
         Invalid: if rows are wrong; if a column is no column of groups; or if dates are asked for and no photo has one.
     """
     image = sheet.at("image")
     key = image if image >= 0 else sheet.at("subject")
-    if taken is not None and image < 0:
-        raise Invalid(
-            f"{sheet.name} tells when photos were taken, and has no column image.", remedy="Dates are told by photo."
-        )
     columns = [_Column(c, sheet.at(c)) for c in by]
     dates = np.full(len(who.subjects), np.nan)
     strangers = 0
-    for row, cells in sheet.rows(problems):
+    for row, cells in sheet.rows(Problems() if again else problems):
         photo = who.photos.find(cells[key]) if image >= 0 else -1
         person = (who.subjects[photo] if photo >= 0 else -1) if image >= 0 else who.find(cells[key])
         strangers += person < 0
@@ -113,7 +121,7 @@ def read_labels(
             column.take(sheet.name, row, cells[column.at], person, who, problems)
         if taken is not None:
             _date(sheet, row, cells[sheet.at(taken)], photo, dates, problems)
-    if not unlabelled:
+    if not unlabelled and (image < 0 or not problems):  # a photo that is missing may be the one with the label
         for column in columns:
             column.miss(sheet.name, who, problems)
     problems.check()
@@ -140,6 +148,7 @@ class _Column:
         self.at = at
         self._of: dict[int, tuple[str, int]] = {}
         self._blank: dict[int, int] = {}
+        self._written: dict[str, tuple[str, int]] = {}
 
     def take(self, table: str, row: int, label: str, person: int, who: Subjects, problems: Problems) -> None:
         """Take a person's label (-1: somebody's who isn't evaluated)."""
@@ -154,15 +163,18 @@ class _Column:
             self._blank.setdefault(person, row)
         else:
             word = unicodedata.normalize("NFC", label)
+            first, line = self._written.setdefault(" ".join(word.split()).casefold(), (word, row))
             before, where = self._of.setdefault(person, (word, row))
-            if before != word:
+            if first != word:
+                problems.add(table, _ALIKE, row, f"{told}, in row {line} {first}")
+            elif before != word:
                 problems.add(table, _DIFFERENT, row, f"{who.names[person]}: {label}, in row {where} {before}")
 
     def miss(self, table: str, who: Subjects, problems: Problems) -> None:
         """Tell who has no label."""
         absent: dict[int, int] = {}
         for photo, person in enumerate(who.subjects):
-            if person not in self._of:
+            if person >= 0 and person not in self._of:
                 absent.setdefault(person, who.photos.rows[photo])
         for person, row in absent.items():
             if person in self._blank:

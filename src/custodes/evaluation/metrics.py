@@ -244,8 +244,8 @@ def rate(events: int, trials: int, rounds: Float64 | None = None, *, of: str = "
     Args:
         events, trials: how many of how many.
         rounds: the share in each round of a bootstrap, NaN in those without a trial; the interval is theirs, and
-            reaches as far as Clopper and Pearson's where fewer than :data:`FEW` trials went one way. Without rounds it
-            is Clopper and Pearson's.
+            reaches as far as Clopper and Pearson's where fewer than :data:`FEW` trials went one way. Without rounds, or
+            where too many of them give none, it is Clopper and Pearson's alone; the note tells the latter.
         of: what the trials are.
         note: why the value is a rough one.
     """
@@ -256,8 +256,11 @@ def rate(events: int, trials: int, rounds: Float64 | None = None, *, of: str = "
         return Rate(events, trials, value, clopper_pearson(events, trials), note)
     found = percentiles(rounds)
     if found is None:
-        lacking = f"no interval: {np.isnan(rounds).mean():.0%} of the bootstrap's rounds had no {of}"
-        return Rate(events, trials, value, None, "; ".join(filter(None, (note, lacking))))
+        empty = f"{100 * np.isnan(rounds).mean():.0f} % of the bootstrap's rounds had none"
+        independent = f"the interval takes {of} as independent, as {empty}"
+        return Rate(
+            events, trials, value, clopper_pearson(events, trials), "; ".join(filter(None, (note, independent)))
+        )
     if min(events, trials - events) < FEW:
         exact = clopper_pearson(events, trials)
         found = Interval(min(found.low, exact.low), max(found.high, exact.high))

@@ -99,7 +99,7 @@ def det(
     misses = [v for _, c in curves for v in c.misses] + [m.miss for m in marks] + [limits[1]]
     least = (decade_below(positives), decade_below(misses))
     told = f"{axes[1]} against {axes[0]}, both on logarithmic axes. " + " ".join(
-        f"Threshold {m.name}: {in_words(m.false_positive)} and {in_words(m.miss)}." for m in marks
+        f"Threshold {m.name}: {_seen(m.false_positive)} and {_seen(m.miss)}." for m in marks
     )
     with Canvas(prefix, "Detection error trade-off", told) as canvas:
         plot = canvas.figure.add_subplot()
@@ -119,6 +119,10 @@ def det(
         if plot.get_legend_handles_labels()[0]:
             canvas.figure.legend(loc="outside lower center", ncols=3, columnspacing=1.2, handlelength=1.6)
     return canvas.svg
+
+
+def _seen(value: float) -> str:
+    return in_words(value) if value else "none seen"
 
 
 def _beyond(plot: Axes, least: tuple[float, float], limits: tuple[float, float]) -> None:
@@ -227,7 +231,7 @@ def _group_bars(
 ) -> None:
     ends = [ends_of(r) for r in rates]
     known = [v for r in rates if r.value is not None for v in (r.value, *ends_of(r))]
-    least = decade_below(known)
+    least = decade_below(known, room=2)
     rate_axis(plot, "x", least, "", most=10.0 ** math.ceil(math.log10(max(10 * least, *known, 0.0) * 1.001)))
     plot.grid(axis="y", visible=False)
     plot.set_title(title, loc="left", fontweight="bold")
@@ -257,7 +261,10 @@ def _group_bars(
 
 
 def crosses(differential: Differential, *, prefix: str) -> str:
-    """Plot FMR within groups and between them as a matrix: false matches in 1,000,000 comparisons."""
+    """Plot FMR within groups and between them as a matrix: false matches in 1,000,000 comparisons.
+
+    Where none was seen it says among how many comparisons: that is no rate of 0.
+    """
     chosen = sorted(differential.groups, key=lambda g: (not g.enough, -g.subjects, g.name))[:_MOST_CROSSED]
     names = sorted(g.name for g in chosen)
     rates = {(g.name, g.name): g.false_match for g in chosen}
@@ -278,21 +285,30 @@ def crosses(differential: Differential, *, prefix: str) -> str:
 
         plot = canvas.figure.add_subplot()
         plot.set_title("False matches in 1,000,000 comparisons", loc="left", fontweight="bold")
+        letters = 11 if len(names) < 6 else 9 if len(names) < 10 else 7
         for y, row in enumerate(names):
             for x, column in enumerate(names):
-                value = rates[row, column].value if (row, column) in rates else None
+                rate = rates.get((row, column))
+                value = None if rate is None else rate.value
                 place, size = (x + 0.03, y + 0.03), (0.94, 0.94)
-                if value is None:
+                if not value:
+                    line = ":" if value is None else "-"
                     plot.add_patch(
-                        Rectangle(place, *size, facecolor="none", edgecolor=GREY, linestyle=":", linewidth=1)
+                        Rectangle(place, *size, facecolor="none", edgecolor=GREY, linestyle=line, linewidth=1)
                     )
                 else:
-                    share = 0.0 if not value else 1.0 if high <= low else (math.log10(value) - low) / (high - low)
+                    share = 1.0 if high <= low else (math.log10(value) - low) / (high - low)
                     plot.add_patch(Rectangle(place, *size, color=FIRST, alpha=0.06 + 0.44 * share, linewidth=0))
-                words = "–" if value is None else expected(value, 1_000_000)
-                plot.text(x + 0.5, y + 0.5, words, ha="center", va="center", fontsize=11 if len(names) < 8 else 9)
+                plot.text(x + 0.5, y + 0.5, _in_a_million(rate), ha="center", va="center", fontsize=letters)
         _matrix_axes(canvas, plot, names)
     return canvas.svg
+
+
+def _in_a_million(rate: Rate | None) -> str:
+    """Return what a field of the matrix says, in two lines where no false match was seen."""
+    if rate is None or rate.value is None:
+        return "–"
+    return expected(rate.value, 1_000_000) if rate.value else f"none of\n{rate.trials:,}"
 
 
 def _matrix_axes(canvas: Canvas, plot: Axes, names: Sequence[str]) -> None:

@@ -9,6 +9,7 @@ evaluator alone, and a page that has them says that it isn't for publication.
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -25,13 +26,16 @@ from custodes.domain import Box, UInt8
 from custodes.errors import Invalid, NotFound
 from custodes.evaluation import plots
 from custodes.evaluation.card import ModelCard
-from custodes.evaluation.results import Evaluation, Identification, Verification
+from custodes.evaluation.results import Attacks, Evaluation, Identification, Settings, Verification
 from custodes.evaluation.runs import Worst
 from custodes.evaluation.sections import sections
 from custodes.evaluation.told import in_words, summary
 from custodes.vision.image import read
 
-__all__ = ["SealedBy", "WorstPicture", "report", "worst_pictures"]
+__all__ = ["BROUGHT", "SealedBy", "WorstPicture", "report", "settings_used", "unbroken", "worst_pictures"]
+
+BROUGHT = "of a liveness model that was brought along, not part of this server"
+"""Of what an evaluation of attacks is: its scores come in a table, and nothing that runs here made them."""
 
 _SIDE = 144
 """Pixels of a thumbnail's side: enough to see whether two faces are one person's."""
@@ -45,6 +49,21 @@ _KINDS = {
     "robustness": "photos that were made worse",
     "attacks": "presentation attacks",
 }
+_BOOTSTRAP = (
+    "are drawn anew (bootstrap, {rounds:,} rounds); with few errors or none the interval of Clopper and Pearson is "
+    "told, where it is wider."
+)
+_DRAWN = {
+    "verification": f"People {_BOOTSTRAP}",
+    "identification": f"People {_BOOTSTRAP}",
+    "detection": f"Photos {_BOOTSTRAP}",
+    "robustness": "It is Clopper and Pearson's, which takes comparisons for independent of one another.",
+    "attacks": "It is Clopper and Pearson's, which takes presentations for independent of one another; where the "
+    "threshold is found in the data, presentations are drawn anew too (bootstrap, {rounds:,} rounds), and the wider "
+    "interval is told.",
+}
+"""How the intervals of each kind are made."""
+_PERCENT = re.compile(r"(?<=\d) (?=%)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,9 +118,13 @@ def report(
     shown = () if published else tuple(worst)
     figures = evaluation.figures
     fair = isinstance(figures, Verification) and bool(figures.differentials)
+    brought = isinstance(figures, Attacks)
     scale = [(k.similarity, in_words(k.false_match_rate)) for k in card.knots if k.false_match_rate]
-    return _template().render(
+    page = _template().render(
         evaluation=evaluation,
+        brought=BROUGHT if brought else "",
+        settings=settings_used(evaluation),
+        drawn=_DRAWN[figures.kind].format(rounds=evaluation.settings.rounds),
         asked="How accurate, and how fair" if fair else "How accurate",
         what=_KINDS[figures.kind],
         compares=isinstance(figures, Verification | Identification),
@@ -109,11 +132,39 @@ def report(
         sections=sections(figures),
         card=card,
         scale=scale,
-        scale_plot=plots.calibration(card.knots, prefix="scale") if scale else "",
+        scale_plot=plots.calibration(card.knots, prefix="scale") if scale and not brought else "",
         worst={kind: [w for w in shown if w.kind == kind] for kind in dict.fromkeys(w.kind for w in shown)},
         sealed=sealed,
         published=published,
     )
+    return unbroken(page)
+
+
+def unbroken(page: str) -> str:
+    """Return a page on which no number stands on another line than its percent sign."""
+    return _PERCENT.sub("\u00a0", page)
+
+
+def settings_used(evaluation: Evaluation) -> tuple[tuple[str, str], ...]:
+    """Return the settings on which figures of this kind depend, by name, and no others."""
+    figures, settings = evaluation.figures, evaluation.settings
+    if isinstance(figures, Attacks):
+        told = [("Threshold", f"scores of at least {figures.threshold:g} are taken for honest presentations")]
+        return (*told, _bootstrap(settings))
+    told = [("Quality filter", settings.quality)]
+    if figures.kind == "detection":
+        return (*told, _bootstrap(settings))
+    told = [("Similarity", f"{settings.similarity:g}"), ("Face of a photo that counts", settings.face), *told]
+    if figures.kind == "robustness":
+        return (*told, ("Noise", f"drawn with seed {settings.seed}"))
+    told.append(_bootstrap(settings))
+    if isinstance(figures, Verification) and figures.differentials:
+        told.append(("A group is judged from", f"{settings.least_subjects:,} people on"))
+    return tuple(told)
+
+
+def _bootstrap(settings: Settings) -> tuple[str, str]:
+    return "Bootstrap", f"{settings.rounds:,} rounds, seed {settings.seed}"
 
 
 @cache

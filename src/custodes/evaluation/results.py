@@ -21,6 +21,7 @@ from custodes.errors import Invalid
 
 __all__ = [
     "FORM",
+    "LEAST_MATED",
     "Accuracy",
     "AgeGap",
     "AtRate",
@@ -55,6 +56,9 @@ __all__ = [
 ]
 
 FORM = "custodes-evaluation/1"
+
+LEAST_MATED = 30
+"""With fewer mated comparisons at a level of damage it isn't judged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,6 +291,7 @@ class Spread:
     Attributes:
         measure: ``false match rate`` or ``false non-match rate``.
         most, least: names of the groups with the highest and the lowest rate.
+            Empty where fewer than two can be judged, or all rates are 0; two different ones if all are equal.
         max_min: highest over lowest; None where the lowest is 0, or fewer than two groups can be judged.
         max_geometric_mean: highest over the groups' geometric mean, likewise.
         max_min_interval, max_geometric_mean_interval: by bootstrap.
@@ -402,7 +407,7 @@ class Identification:
         list_length: how long candidate lists are.
         gallery_enrolment, probe_enrolment: see there.
         ranks: cumulative match characteristic.
-        points: without a threshold, at the default, at the floor.
+        points: without a threshold, at the default, at the floor, at the evaluation's own where it is another.
         at_rates: FNIR at fixed FPIR.
         curve: DET of FPIR and FNIR.
     """
@@ -510,7 +515,7 @@ class Robustness:
         similarity, cosine: the threshold.
         most_missed: FNMR above which a photo is not to be searched with.
         strains: the table.
-        limits: one for each kind.
+        limits: one for each kind; none where there are fewer than :data:`LEAST_MATED` mated comparisons.
         notes: what the reader should know (how many pairs were left out, and why).
     """
 
@@ -581,6 +586,8 @@ class Evaluation:
         made_at: when it was finished.
         deployed, dataset, settings, figures: see there.
         rules_hash: of the rules that were in force; empty where there is no installation.
+        scores_sha256: of the CSV of every score (:mod:`custodes.evaluation.scorefile`), hexadecimal, so that figures
+            can be computed anew from what they were made of; empty if nobody asked for it.
     """
 
     made_at: datetime
@@ -589,6 +596,7 @@ class Evaluation:
     settings: Settings
     figures: Figures
     rules_hash: str = ""
+    scores_sha256: str = ""
     form: Literal["custodes-evaluation/1"] = field(default="custodes-evaluation/1")
 
 

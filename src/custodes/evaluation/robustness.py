@@ -4,7 +4,8 @@
 The first photo of a pair stays as it is, as a reference in a gallery does; the second is the probe. A photo that shows
 no face before anything was done to it says nothing about damage: its pairs are left out at all levels, and told. From
 there on nothing is left out: a worse photo without a template makes its mated comparisons misses. Intervals are
-Clopper and Pearson's, and take comparisons for independent of one another.
+Clopper and Pearson's, and take comparisons for independent of one another. With fewer than 30 mated comparisons the
+table is told, and no level is judged.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from custodes.domain import Face, Float32, QualityFilter, UInt8, cosines
 from custodes.errors import Conflict, Invalid, NotFound
 from custodes.evaluation.enrolling import Outcome, Progress, Template, enrol, silent
 from custodes.evaluation.metrics import rate, threshold_score
-from custodes.evaluation.results import Rate, Robustness, Settings, Strain, StrainLimit
+from custodes.evaluation.results import LEAST_MATED, Rate, Robustness, Settings, Strain, StrainLimit
 from custodes.evaluation.strains import KINDS, Kind, Level, size
 from custodes.evaluation.worn import glasses, longer_side, mask
 from custodes.vision.engine import Engine
@@ -91,6 +92,7 @@ def robustness(
     cosine = engine.pack.calibration.cosine(settings.similarity)
     table = _Table(plain, {path: m for (path, _), m in zip(seconds, made, strict=True)}, pairs, others, cosine)
     strains = _strains(bench.kinds, table)
+    judged = zip(bench.kinds, strains, strict=True) if len(pairs) >= LEAST_MATED else ()
     return Robustness(
         kind="robustness",
         mated=len(pairs),
@@ -99,7 +101,7 @@ def robustness(
         cosine=cosine,
         most_missed=most_missed,
         strains=tuple(s for of_kind in strains for s in of_kind),
-        limits=tuple(limit(kind, of_kind, most_missed) for kind, of_kind in zip(bench.kinds, strains, strict=True)),
+        limits=tuple(limit(kind, of_kind, most_missed) for kind, of_kind in judged),
         notes=(
             *_left_out_note(left_out, of),
             *_kind_notes(bench.kinds, [t.face for _, t in seconds if t.face is not None]),
@@ -354,7 +356,12 @@ def _kind_notes(kinds: Sequence[Kind], faces: Sequence[Face]) -> tuple[str, ...]
 def _number_notes(mated: int, non_mated: int, most_missed: float) -> tuple[str, ...]:
     """Say what so few comparisons can't show (rule of 3: with N trials no rate below 3/N)."""
     said = []
-    if mated * most_missed < 3:
+    if mated < LEAST_MATED:
+        said.append(
+            f"Not enough data: {mated} mated comparisons, {LEAST_MATED} are needed. From where on not to search isn't "
+            "judged."
+        )
+    elif mated * most_missed < 3:
         need = round(3 / most_missed)
         said.append(
             f"Not enough data: that fewer than {_percent(most_missed)} are missed needs at least {need} mated "

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Single scores as CSV, for who wants to compute anew what a report says.
 
-The file names photos and, where tables do, people: it is its owner's alone (mode 0600), and it is there whole or not at
+Its bytes are the same each time: an evaluation tells their SHA-256, and its entry in the ledger commits to that. The
+file names photos and, where tables do, people: it is its owner's alone (mode 0600), and it is there whole or not at
 all. A text that a spreadsheet would take for a formula begins with an apostrophe; numbers stay numbers, and a score
 that is not there (minus infinity) is an empty cell.
 """
@@ -9,19 +10,41 @@ that is not there (minus infinity) is an empty cell.
 from __future__ import annotations
 
 import csv
+import hashlib
+import io
+import itertools
 import math
 import os
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from custodes.errors import Unavailable
 
-__all__ = ["write_scores"]
+__all__ = ["scores_sha256", "write_scores"]
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
+
+
+def _lines(header: Sequence[str], rows: Iterable[Sequence[object]]) -> Iterator[bytes]:
+    """Yield the bytes of the file, a row at a time, the heading first."""
+    text = io.StringIO()
+    writer = csv.writer(text)
+    for row in itertools.chain([header], rows):
+        writer.writerow([_cell(value) for value in row])
+        yield text.getvalue().encode("utf-8", "backslashreplace")
+        text.seek(0)
+        text.truncate()
+
+
+def scores_sha256(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """Return the SHA-256, in hexadecimal, of the file that :func:`write_scores` makes of a table."""
+    found = hashlib.sha256()
+    for line in _lines(header, rows):
+        found.update(line)
+    return found.hexdigest()
 
 
 def write_scores(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> int:
@@ -36,15 +59,13 @@ def write_scores(path: Path, header: Sequence[str], rows: Iterable[Sequence[obje
         Unavailable: if it can't be written; nothing is left then.
     """
     draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-    count = 0
+    count = -1  # the heading is no row
     try:
         descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         try:
-            with os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace", newline="") as file:
-                writer = csv.writer(file)
-                writer.writerow([_cell(name) for name in header])
-                for row in rows:
-                    writer.writerow([_cell(value) for value in row])
+            with os.fdopen(descriptor, "wb") as file:
+                for line in _lines(header, rows):
+                    file.write(line)
                     count += 1
             draft.replace(path)
         finally:

@@ -107,7 +107,9 @@ def sections(figures: Figures) -> tuple[Section, ...]:
 def _rate(rate: Rate) -> Cell:
     if rate.value is None:
         return Cell("no value", (rate.note or "not measured",), missing=True)
-    ends = f"95 %: {interval_in_words(rate.interval)}" if rate.interval else ""
+    if rate.interval is None:  # so few that no share of them says anything
+        return Cell(count_of(rate) if rate.events else f"none of {rate.trials:,}", (rate.note,) if rate.note else ())
+    ends = f"95 %: {interval_in_words(rate.interval, rate.value)}"
     told = in_words(rate.value) if rate.value else "none seen"
     return Cell(told, tuple(s for s in (ends, count_of(rate), rate.note) if s))
 
@@ -119,6 +121,17 @@ def _capital(text: str) -> str:
 def _threshold(point: Point | IdentificationPoint) -> Cell:
     told = _capital(threshold_in_words(point))
     return Cell(told, (f"cosine {point.cosine:.4f}",) if point.similarity > 0 else ())
+
+
+def _strangers(point: IdentificationPoint) -> Cell:
+    """Return how many of 1,000 strangers are found, with the interval; where none was, of how many."""
+    rate = point.false_positive
+    if rate.value is None:
+        return Cell("no value", (rate.note or "not measured",), missing=True)
+    if (ends := rate.interval) is None:
+        return Cell("can't be said", (rate.note,) if rate.note else (), missing=True)
+    told = expected(rate.value, 1000) if rate.value else f"none of {rate.trials:,}"
+    return Cell(told, (f"95 %: {expected(ends.low, 1000)} to {expected(ends.high, 1000)}",))
 
 
 def _at_rates(title: str, heads: tuple[str, str, str], rates: Iterable[AtRate]) -> Table:
@@ -252,23 +265,10 @@ def _identification(figures: Identification) -> Iterator[Section]:
         f"aren't (non-mated). Lists of candidates have {figures.list_length:,} places."
     )
     rows = [
-        Row(
-            _threshold(p),
-            (
-                _rate(p.false_positive),
-                Cell("no value", missing=True)
-                if p.found_of_1000 is None
-                else Cell(expected(p.found_of_1000 / 1000, 1000)),
-                _rate(p.false_negative),
-            ),
-        )
-        for p in figures.points
+        Row(_threshold(p), (_rate(p.false_positive), _strangers(p), _rate(p.false_negative))) for p in figures.points
     ]
     heads = ("Threshold", "FPIR", "Of 1,000 strangers, so many are found", "FNIR")
-    grows = (
-        "FPIR is of this gallery: as long as it is small, it grows with the number of people who are searched, so that "
-        "in a gallery ten times as large about ten times as many searches of strangers return somebody."
-    )
+    grows = "FPIR is of this gallery: a larger gallery returns somebody more often; how much more was not measured."
     table = Table("Errors at each threshold", heads, tuple(rows), "A stranger is somebody who isn't in the gallery.")
     yield Section("At the thresholds in use", (made, grows), (), (table,))
     plot = plots.det(
@@ -317,12 +317,24 @@ def _detection(figures: Detection) -> Iterator[Section]:
             ),
         ),
     )
-    sizes = tuple(
-        Row(Cell(_capital(size_in_words(s))), (_rate(s.recall), Cell(f"{s.false_positives:,}"))) for s in figures.sizes
-    )
-    heads = ("Longer side of the face", "Found", "Boxes that hold no marked face")
-    tables = (Table("All faces", ("", "How many"), rows), Table("By size", heads, sizes))
-    yield Section("Faces that are found", (how,), (plots.sizes(figures.sizes, prefix="sizes"),), tables)
+    plot = () if figures.marked_by == "points" else (plots.sizes(figures.sizes, prefix="sizes"),)
+    tables = (Table("All faces", ("", "How many"), rows), _sizes(figures))
+    yield Section("Faces that are found", (how,), plot, tables)
+
+
+def _sizes(figures: Detection) -> Table:
+    """Return what is found by size: shares, or where points mark faces how many, as those that aren't have no size."""
+    heads, note = ("Longer side of the face", "Found", "Boxes that hold no marked face"), ""
+    cells = [_rate(s.recall) for s in figures.sizes]
+    if figures.marked_by == "points":
+        heads = ("Longer side of the box", "Marked faces found, how many", heads[2])
+        cells = [Cell(f"{s.recall.events:,}") for s in figures.sizes]
+        note = " ".join(f"{_capital(n)}." for n in sorted({s.recall.note for s in figures.sizes} - {""}))
+    rows = [
+        Row(Cell(_capital(size_in_words(s))), (cell, Cell(f"{s.false_positives:,}")))
+        for s, cell in zip(figures.sizes, cells, strict=True)
+    ]
+    return Table("By size", heads, tuple(rows), note)
 
 
 def _robustness(figures: Robustness) -> Iterator[Section]:

@@ -53,6 +53,8 @@ _NAME = 100
 _ALIKE = 0.82
 """A column whose name is as alike to that of a known one (difflib's ratio) is taken for a slip."""
 _SPREADSHEET = "Save the table as CSV in UTF-8, with commas between cells, and try again."
+_MARKS = {";": "semicolons", "\t": "tabs"}
+"""What parts the cells of tables that are no CSV."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +100,11 @@ class Problems:
         if len(told) < _TOLD:
             told.append(f"row {row} ({shown(what, 2 * _NAME)})" if what else f"row {row}")
 
+    def __bool__(self) -> bool:
+        return bool(self._count)
+
     def check(self) -> None:
-        """Tell all that is wrong.
+        """Tell all that is wrong, a line for each kind in each table, with what to do about it.
 
         Raises:
             Invalid: if anything is.
@@ -110,9 +115,9 @@ class Problems:
         for (table, fault), count in self._count.items():
             told = self._told[table, fault]
             more = f", and {count - len(told)} more" if count > len(told) else ""
-            lines.append(f"{table}: {fault.says}: {', '.join(told)}{more}.")
-        remedies = dict.fromkeys(fault.remedy for _, fault in self._count)
-        raise Invalid("\n".join(lines), remedy=" ".join(remedies))
+            lines.append(f"{table}: {fault.says}: {', '.join(told)}{more}. {fault.remedy}")
+        *_, (_, last) = self._count  # each remedy stands behind what it is for: the last one, behind the message
+        raise Invalid("\n".join(lines).removesuffix(f" {last.remedy}"), remedy=last.remedy)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -181,24 +186,41 @@ def open_sheet(path: Path, *, needed: Sequence[str], known: Sequence[str] = (), 
     """
     data, name = _bytes(path), shown(path.name)
     first = next(_parsed(name, data), (1, []))[1]
+    if len(first) == 1 and (parted := next((word for mark, word in _MARKS.items() if mark in first[0]), None)):
+        raise Invalid(f"{name}: its cells are parted by {parted}.", remedy=_SPREADSHEET)
     columns = _heading(name, [c.strip() for c in first], (*needed, *known), asked)
-    there = ", ".join(shown(c, 40) for c in columns[:_TOLD])
-    lacking = [c for c in needed if c not in columns]
+    lacking = [shown(c, 40) for c in (*needed, *asked) if c not in columns]
     if lacking:
-        slip = ";" in first[0] or "\t" in first[0] if len(first) == 1 else False
-        remedy = _SPREADSHEET if slip else f"Its first row names the columns; there are: {there}."
-        raise Invalid(f"{name} has no column {' and no column '.join(lacking)}.", remedy=remedy)
-    absent = [shown(c, 40) for c in asked if c not in columns]
-    if absent:
-        raise Invalid(f"{name} has no column {' and no column '.join(absent)}.", remedy=f"There are: {there}.")
+        there = ", ".join(shown(c, 40) for c in columns[:_TOLD])
+        told = f"names the columns; there are: {there}" if any(columns) else "is empty, and should name the columns"
+        raise Invalid(f"{name} has no column {' and no column '.join(lacking)}.", remedy=f"Its first row {told}.")
     return Sheet(name, columns, hashlib.sha256(data).hexdigest(), data)
+
+
+def _unlike(path: Path, meant: str) -> str:
+    """Say that there is nothing at a path, or something of another kind."""
+    name = shown(str(path), 2 * _NAME)
+    kind = _kind(path)
+    return f"{name} is a {kind}, not a {meant}." if kind else f"There is no {meant} {name}."
+
+
+def _kind(path: Path) -> str:
+    """Return what is at a path, empty if there is nothing or it can't be looked at."""
+    try:
+        if path.is_dir():
+            return "folder"
+        if path.is_file():
+            return "file"
+        return "pipe or a device" if path.exists() else ""
+    except OSError:
+        return ""
 
 
 def _bytes(path: Path) -> bytes:
     name = shown(path.name)
     try:
         if not path.is_file():
-            raise NotFound(f"There is no table {name}.", remedy="Name a CSV file.")
+            raise NotFound(_unlike(path, "table"), remedy="Name a CSV file.")
         with path.open("rb") as file:
             data = file.read(_BYTES + 1)
     except (OSError, ValueError) as e:  # ValueError: a NUL in the path
@@ -218,7 +240,8 @@ def _parsed(name: str, data: bytes) -> Iterator[tuple[int, list[str]]]:
                 raise Invalid(f"{name} has more than {_ROWS:,} rows.", remedy="Evaluate in parts.")
             yield row, cells
     except csv.Error as e:
-        raise Invalid(f"{name}: row {row + 1} is no CSV: {e}.", remedy="Mend its quotes.") from e
+        remedy = "Mend its quotes." if row else _SPREADSHEET
+        raise Invalid(f"{name}: row {row + 1} is no CSV: {e}.", remedy=remedy) from e
     except UnicodeDecodeError as e:
         raise Invalid(f"{name}: line {_bad_line(data)} is no UTF-8.", remedy=_SPREADSHEET) from e
 
@@ -284,8 +307,8 @@ class Photos:
     """
 
     def __init__(self, folder: Path) -> None:
-        if not folder.is_dir():
-            raise NotFound(f"There is no folder {shown(str(folder), 200)}.", remedy="Name the folder of the images.")
+        if _kind(folder) != "folder":
+            raise NotFound(_unlike(folder, "folder"), remedy="Name the folder of the images.")
         self._folder = folder
         self._root = Path(os.path.realpath(folder))
         self._texts: dict[str, int] = {}

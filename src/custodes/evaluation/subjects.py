@@ -28,7 +28,7 @@ class Subjects:
     Attributes:
         table, photos: see above.
         names: of people, by number.
-        subjects: who is on each photo, by number.
+        subjects: who is on each photo, by number; -1 where a problem was told instead.
     """
 
     def __init__(self, table: str, photos: Photos, before: Subjects | None = None) -> None:
@@ -52,10 +52,10 @@ class Subjects:
 
     def say(self, photo: int, name: str, row: int, problems: Problems) -> None:
         """Take what a row says about who is on a photo."""
+        self.subjects.extend([-1] * (len(self.photos.names) - len(self.subjects)))
         if not name or name.lower() in NO_VALUES:
             problems.add(self.table, _NO_SUBJECT, row, name)
             return
-        self.subjects.extend([-1] * (len(self.photos.names) - len(self.subjects)))
         if photo < 0:
             return
         person, before = self.number(name), self.subjects[photo]
@@ -71,7 +71,7 @@ class Subjects:
             parts = self.photos.parts(photo)
             if len(parts) < 2:
                 problems.add(self.table, _NO_FOLDER, row, self.photos.names[photo])
-            self.subjects.append(self.number(parts[0]))
+            self.subjects.append(self.number(parts[0]) if len(parts) > 1 else -1)
 
     def by_pairs(self, pairs: Int32) -> None:
         """Let mated pairs say which photos show one person."""

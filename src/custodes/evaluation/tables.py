@@ -162,31 +162,31 @@ def read_pairs(
     """
     check_columns(by, taken, labels is not None)
     sheet = open_sheet(pairs, needed=("image_a", "image_b", "mated"), known=("fold", "subject_a", "subject_b"))
+    label_sheet = None if labels is None else _open_labels(labels, by, taken)
     named = sheet.has("subject_a")
     if named != sheet.has("subject_b"):
         raise Invalid(f"{sheet.name} names the subject of one photo alone.", remedy="Name both: subject_a, subject_b.")
     problems, photos = Problems(), Photos(images)
     who = Subjects(sheet.name, photos)
     found = _pair_rows(sheet, who, problems)
-    problems.check()
     if not found.row:
+        problems.check()
         raise Invalid(f"{sheet.name} has no rows.", remedy="Write a row for each pair of photos.")
     numbers = np.array(found.photos, np.int32).reshape(-1, 2)
     mated = np.array(found.mated, np.bool_)
     notes = _whose(who, numbers[mated], named, problems)
     folds = np.array(found.folds, np.int32) if sheet.has("fold") else None
     _check_pairs(who, np.array(found.row, np.int64), numbers, mated, folds, problems)
+    told, tables = Labels(), [sheet.sha256]
+    if label_sheet is not None:
+        told = read_labels(label_sheet, who, by, taken, unlabelled=unlabelled, problems=problems)
+        tables.append(label_sheet.sha256)
     problems.check()
     for kind, count in (("mated", mated.sum()), ("non-mated", (~mated).sum())):
         if not count:
             raise Invalid(f"{sheet.name} has no {kind} pairs.", remedy="Errors of both kinds need pairs of both kinds.")
     if folds is not None and len(np.unique(folds)) < 2:
         raise Invalid(f"{sheet.name} has one fold alone.", remedy="Leave out the column fold, or make two folds of it.")
-    told, tables = Labels(), [sheet.sha256]
-    if labels is not None:
-        label_sheet = _open_labels(labels, by, taken)
-        told = read_labels(label_sheet, who, by, taken, unlabelled=unlabelled, problems=problems)
-        tables.append(label_sheet.sha256)
     notes += sheet.unread(("image_a", "image_b", "mated", "fold", "subject_a", "subject_b"))
     return _pair_set(who, numbers, mated, folds, told, tables, notes)
 
@@ -218,6 +218,7 @@ def _pair_set(
 
 
 def _pair_rows(sheet: Sheet, who: Subjects, problems: Problems) -> _Rows:
+    """Read pairs; those of which a photo, the truth or the fold can't be meant are told of and left out."""
     found, photos = _Rows(), who.photos
     a, b, mated, fold = (sheet.at(c) for c in ("image_a", "image_b", "mated", "fold"))
     persons = [sheet.at(c) for c in ("subject_a", "subject_b") if sheet.has(c)]
@@ -226,17 +227,17 @@ def _pair_rows(sheet: Sheet, who: Subjects, problems: Problems) -> _Rows:
         truth = _TRUTHS.get(cells[mated].lower())
         if truth is None:
             problems.add(sheet.name, _MATED, row, cells[mated])
-        if fold >= 0:
-            text = cells[fold]
-            whole = text.isascii() and text.isdigit() and len(text) <= _FOLD_DIGITS
-            if not whole:
-                problems.add(sheet.name, _FOLD, row, text)
-            found.folds.append(int(text) if whole else 0)
+        text = cells[fold] if fold >= 0 else "0"
+        whole = text.isascii() and text.isdigit() and len(text) <= _FOLD_DIGITS
+        if not whole:
+            problems.add(sheet.name, _FOLD, row, text)
         for photo, at in zip(both, persons, strict=False):
             who.say(photo, cells[at], row, problems)
-        found.row.append(row)
-        found.photos.extend(both)
-        found.mated.append(truth or 0)
+        if truth is not None and whole and min(both) >= 0:
+            found.row.append(row)
+            found.photos.extend(both)
+            found.mated.append(truth)
+            found.folds.append(int(text))
     return found
 
 
@@ -248,7 +249,6 @@ def _whose(who: Subjects, mated: Int32, named: bool, problems: Problems) -> tupl
         who.by_pairs(mated)
         return (_BY_PAIRS,)
     who.by_folder(problems)
-    problems.check()
     return (_BY_FOLDER,)
 
 
@@ -267,10 +267,10 @@ def _check_pairs(who: Subjects, row: Int64, pairs: Int32, mated: Bool, folds: In
         before = int(first[which[i]])
         problems.add(table, _REPEATED if mated[i] == mated[before] else _CONTRARY, row[i], f"as in row {row[before]}")
     people = np.array(who.subjects, np.int32)[pairs]
-    same = people[:, 0] == people[:, 1]
-    for i in np.flatnonzero(mated & ~same & ~itself).tolist():
+    known, same = (people >= 0).all(axis=1), people[:, 0] == people[:, 1]
+    for i in np.flatnonzero(mated & ~same & ~itself & known).tolist():
         problems.add(table, _MATED_TWO, row[i], " and ".join(who.names[p] for p in people[i]))
-    for i in np.flatnonzero(~mated & same & ~itself).tolist():
+    for i in np.flatnonzero(~mated & same & ~itself & known).tolist():
         problems.add(table, _NON_MATED_ONE, row[i], both(i))
     if folds is not None:
         _check_folds(who, row, people, folds, problems)
@@ -283,7 +283,7 @@ def _check_folds(who: Subjects, row: Int64, people: Int32, folds: Int32, problem
     begun: dict[int, int] = {}
     for at in first[np.argsort(first)].tolist():
         before = begun.setdefault(int(person[at]), at)
-        if before != at:
+        if before != at and person[at] >= 0:
             told = f"{who.names[person[at]]}: fold {fold[at]}, in row {row[before // 2]} fold {fold[before]}"
             problems.add(who.table, _TWO_FOLDS, int(row[at // 2]), told)
 
@@ -296,6 +296,10 @@ def _open_labels(labels: Path, by: Sequence[str], taken: str | None) -> Sheet:
             f"{sheet.name} has {'both a' if sheet.has('image') else 'neither a'} column subject "
             f"{'and' if sheet.has('image') else 'nor'} a column image.",
             remedy="One of them says whom a row is about.",
+        )
+    if taken is not None and not sheet.has("image"):
+        raise Invalid(
+            f"{sheet.name} tells when photos were taken, and has no column image.", remedy="Dates are told by photo."
         )
     return sheet
 
@@ -331,11 +335,12 @@ def read_photos(
     asked = (*by, *([taken] if taken is not None else []))
     check_columns(by, taken, bool(asked))
     problems = Problems()
-    sheet, who, notes = _party(table, images, problems, asked=asked)
-    problems.check()
+    sheet = open_sheet(table, needed=("image",), known=("subject",), asked=asked)
+    who, notes = _party(sheet, images, problems)
     told = Labels()
     if asked:
-        told = read_labels(sheet, who, by, taken, unlabelled=unlabelled, problems=problems)
+        told = read_labels(sheet, who, by, taken, unlabelled=unlabelled, problems=problems, again=True)
+    problems.check()
     subjects = np.array(who.subjects, np.int32)
     pairs, mated, drawn = every_pair(subjects, most, seed)
     for kind, count in (("mated", mated.sum()), ("non-mated", (~mated).sum())):
@@ -360,12 +365,13 @@ def read_search(gallery: Path, probes: Path, images: Path) -> SearchSet:
         NotFound: if a table or the folder isn't there.
         Invalid: if anything in the tables is wrong; what, in which rows, and what to do.
     """
-    problems = Problems()
-    sheet, who, notes = _party(gallery, images, problems)
-    people = len(who.names)
-    other, sought, more = _party(probes, images, problems, before=who)
+    sheet, other = (open_sheet(table, needed=("image",), known=("subject",)) for table in (gallery, probes))
     if sheet.has("subject") != other.has("subject"):
         raise Invalid("One of the tables names subjects, the other doesn't.", remedy="Add the column subject to both.")
+    problems = Problems()
+    who, notes = _party(sheet, images, problems)
+    people = len(who.names)
+    sought, more = _party(other, images, problems, before=who)
     for photo, name in enumerate(sought.photos.names):
         at = who.photos.find(name)
         if at >= 0:
@@ -385,10 +391,9 @@ def read_search(gallery: Path, probes: Path, images: Path) -> SearchSet:
 
 
 def _party(
-    table: Path, images: Path, problems: Problems, *, asked: Sequence[str] = (), before: Subjects | None = None
-) -> tuple[Sheet, Subjects, tuple[str, ...]]:
+    sheet: Sheet, images: Path, problems: Problems, *, before: Subjects | None = None
+) -> tuple[Subjects, tuple[str, ...]]:
     """Read photos and who is on them; people who are known from ``before`` keep their numbers."""
-    sheet = open_sheet(table, needed=("image",), known=("subject",), asked=asked)
     photos = Photos(images)
     who = Subjects(sheet.name, photos, before)
     image, subject = sheet.at("image"), sheet.at("subject")
@@ -406,13 +411,12 @@ def _party(
         raise Invalid(f"{sheet.name} has no rows.", remedy="Write a row for each photo.")
     if subject < 0:
         who.by_folder(problems)
-        if count > 1 and len(set(who.subjects)) == 1:
-            problems.check()
+        if count > 1 and len(set(who.subjects)) == 1 and not problems:
             raise Invalid(
                 f"{sheet.name}: all photos lie in one folder, so that all would be of one person.",
                 remedy="Add a column subject, or put each person's photos in a folder.",
             )
-    return sheet, who, () if subject >= 0 else (_BY_FOLDER,)
+    return who, () if subject >= 0 else (_BY_FOLDER,)
 
 
 def _as_party(who: Subjects) -> Party:

@@ -2,7 +2,8 @@
 """Figures in plain words: for the report, the command line and the console alike, so that all say the same.
 
 A share from 1 % on is told in percent, a smaller one as so many in 1,000, 10,000 ...; what was not seen at all is told
-by the upper end of its interval and never as "none"; a value that is missing is told by its reason.
+by the upper end of its interval and never as "none"; a value that is missing is told by its reason, and no share is put
+down as about so many where its interval isn't known.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import math
 from collections.abc import Iterable, Sequence
 
 from custodes.evaluation.results import (
+    LEAST_MATED,
     Attacks,
     Detection,
     Differential,
@@ -46,8 +48,8 @@ __all__ = [
     "threshold_in_words",
 ]
 
-_MOST = 6
-"""Sentences of a summary."""
+_MOST_COLUMNS = 3
+"""Columns of labels whose differences a summary tells."""
 _FLOOR = 1e-9
 """What is smaller is told as "less than"."""
 
@@ -79,9 +81,14 @@ def in_words(value: Rate | float) -> str:
     return percent(value) if unit == 100 else f"{_short(value * unit)} in {unit:,}"
 
 
-def interval_in_words(interval: Interval) -> str:
-    """Return both ends of an interval of shares in one unit: ``0.8 to 1.9 in 100,000``."""
-    unit = _unit(interval.high)
+def interval_in_words(interval: Interval, value: float = 0.0) -> str:
+    """Return both ends of an interval of shares in one unit: ``0.8 to 1.9 in 100,000``.
+
+    Args:
+        interval: of what.
+        value: the share that is told before it, whose unit it takes; where it is 0, the unit is the upper end's.
+    """
+    unit = _unit(value or interval.high)
     if unit == 100:
         return f"{percent(interval.low).removesuffix(' %')} to {percent(interval.high)}"
     return f"{_short(interval.low * unit)} to {_short(interval.high * unit)} in {unit:,}"
@@ -90,13 +97,16 @@ def interval_in_words(interval: Interval) -> str:
 def rate_in_words(rate: Rate) -> str:
     """Return a share with its interval and its note: ``1.2 in 100,000 (95 %: 0.8 to 1.9 in 100,000)``.
 
-    What is 0 is told as ``none seen``: with more trials there may be some.
+    What is 0 is told as ``none seen``: with more trials there may be some. Without an interval it is told how many of
+    how many there were.
     """
     if rate.value is None:
         return rate.note or "not measured"
-    told = in_words(rate.value) if rate.value else "none seen"
-    if rate.interval is not None:
-        told += f" (95 %: {interval_in_words(rate.interval)})"
+    if rate.interval is None:
+        told = count_of(rate) if rate.events else f"none seen among {rate.trials:,}"
+    else:
+        told = in_words(rate.value) if rate.value else "none seen"
+        told += f" (95 %: {interval_in_words(rate.interval, rate.value)})"
     return f"{told}; {rate.note}" if rate.note else told
 
 
@@ -190,6 +200,11 @@ def _short(value: float) -> str:
     return f"{rounded:.{digits}f}".rstrip("0").rstrip(".")
 
 
+def _ratio(value: float) -> str:
+    """Return a ratio with two digits that count, or two behind the point where it is nearly 1."""
+    return _short(value) if abs(value - 1) >= 0.1 else f"{value:.2f}".rstrip("0").rstrip(".")
+
+
 def _whole(value: float) -> str:
     return f"{float(f'{value:.1e}'):,.0f}" if value >= 10 else f"{value:.1f}".removesuffix(".0")
 
@@ -198,7 +213,7 @@ def _whole(value: float) -> str:
 
 
 def summary(evaluation: Evaluation) -> tuple[str, ...]:
-    """Return what an evaluation comes to, in two to six plain sentences."""
+    """Return what an evaluation comes to, in two to six plain sentences; more where groups were compared."""
     match evaluation.figures:
         case Verification() as figures:
             return _verification(figures)
@@ -218,13 +233,17 @@ def spread_in_words(column: str, spread: Spread) -> str:
     if spread.max_min is None:
         why = f": {spread.note.rstrip('.')}" if spread.note else ""
         return f"By {column}, how often groups are {what} can't be set against each other{why}."
-    told = f"By {column}, the group {spread.most} is {what} {_short(spread.max_min)} times as often as {spread.least}"
-    if (interval := spread.max_min_interval) is not None:
-        told += f" (95 % interval {_short(interval.low)} to {_short(interval.high)}"
-        told += ", so that it may be chance)" if interval.low <= 1.0 else ")"
-    elif spread.note:
-        told += f"; {spread.note.rstrip('.')}"
-    return told + "."
+    times, interval = _ratio(spread.max_min), spread.max_min_interval
+    ends = "" if interval is None else f"{_ratio(interval.low)} to {_ratio(interval.high)}"
+    why = f"; {spread.note.rstrip('.')}" if spread.note else ""
+    if times == "1":
+        told = f"By {column}, no difference was seen in how often groups are {what}"
+        return told + (f" (95 % interval of the ratio {ends})." if ends else f"{why}.")
+    told = f"By {column}, the group {spread.most} is {what} {times} times as often as {spread.least}"
+    if interval is None:
+        return f"{told}{why}."
+    chance = ", so that it may be chance" if interval.low <= 1.0 else ""
+    return f"{told} (95 % interval {ends}{chance})."
 
 
 def _many(rate: Rate, of: int, things: str, fate: str) -> str:
@@ -233,17 +252,27 @@ def _many(rate: Rate, of: int, things: str, fate: str) -> str:
     note = rate.note.rstrip(".")
     if rate.value is None:
         return f"how many {start} {fate} can't be said ({note or 'not measured'})"
-    ends, told = "", f"about {expected(rate.value, of)}"
-    if rate.interval is not None:
-        ends = f"{expected(rate.interval.low, of)} to {expected(rate.interval.high, of)}"
-    if rate.events == 0 and ends:
-        told, ends = ends, f"; there was none among {rate.trials:,}"
-    elif rate.events == rate.trials:
+    if rate.interval is None:
+        counted = count_of(rate) if rate.events else f"none among {rate.trials:,}"
+        return f"how many {start} {fate} can't be said ({'; '.join(filter(None, (f'{counted} so far', note)))})"
+    told, said = _expected(rate.value, rate.interval, of, f"{rate.trials:,}")
+    if rate.events == rate.trials:
         told = "all"
-    said = "; ".join(
-        part for part in (f"95 % interval{ends if ends[0] == ';' else f' {ends}'}" if ends else "", note) if part
-    )
-    return f"{start}, {told} {fate}" + (f" ({said})" if said else "")
+    return f"{start}, {told} {fate} ({'; '.join(filter(None, (said, note)))})"
+
+
+def _expected(value: float, interval: Interval, of: int, among: str) -> tuple[str, str]:
+    """Return ``about 3.4`` and ``95 % interval 2.1 to 5.2``; of what wasn't seen ``0 to 3.7`` and that there was none.
+
+    Args:
+        value, interval: the share, or the mean.
+        of: of how many it is told.
+        among: how many were tried, in words.
+    """
+    ends = f"{expected(interval.low, of)} to {expected(interval.high, of)}"
+    if value == 0.0:
+        return ends, f"95 % interval; there was none among {among}"
+    return f"about {expected(value, of)}", f"95 % interval {ends}"
 
 
 def _sentence(text: str) -> str:
@@ -269,14 +298,19 @@ def _verification(figures: Verification) -> tuple[str, ...]:
             f"over {len(accuracy.folds)} folds with a standard error of {percent(accuracy.error)}."
         )
     said.append(_failures(figures.enrolment))
-    return (*said, *_differences(figures.differentials, _MOST - len(said)))
+    return (*said, *_differences(figures.differentials))
 
 
-def _differences(differentials: Sequence[Differential], room: int) -> list[str]:
-    """Return so many of the differences between groups, the greatest first."""
-    found = [(d.column, s) for d in differentials for s in d.spreads]
-    found.sort(key=lambda pair: -(pair[1].max_min or 0.0))
-    return [spread_in_words(column, spread) for column, spread in found[:room]]
+def _differences(differentials: Sequence[Differential]) -> list[str]:
+    """Return the differences between groups in both rates, columns with the greatest first; the last are but named."""
+    columns = sorted(differentials, key=lambda d: -max((s.max_min or 0.0 for s in d.spreads), default=0.0))
+    told, rest = columns[:_MOST_COLUMNS], columns[_MOST_COLUMNS:]
+    said = [
+        spread_in_words(d.column, spread) for d in told for spread in sorted(d.spreads, key=lambda s: -(s.max_min or 0))
+    ]
+    if rest:
+        said.append(f"Groups by {listed(d.column for d in rest)} were compared too: see the tables.")
+    return said
 
 
 def _failures(enrolment: Enrolment, what: str = "photos") -> str:
@@ -304,11 +338,10 @@ def _identification(figures: Identification) -> tuple[str, ...]:
 
 
 def _detection(figures: Detection) -> tuple[str, ...]:
-    ends = figures.per_image_interval
+    boxes, ends = _expected(figures.per_image, figures.per_image_interval, 1000, f"{figures.images:,} photos")
     said = [
         _sentence(_many(figures.recall, 1000, "marked faces", "are found")),
-        f"In 1,000 photos about {expected(figures.per_image, 1000)} boxes hold no marked face "
-        f"(95 % interval {expected(ends.low, 1000)} to {expected(ends.high, 1000)}).",
+        f"In 1,000 photos, {boxes} boxes hold no marked face ({ends}).",
     ]
     sizes = [s for s in sorted(figures.sizes, key=lambda s: s.least) if s.recall.value is not None]
     for size in ([sizes[0]] if sizes else []) + ([sizes[-1]] if len(sizes) > 1 else []):
@@ -317,14 +350,22 @@ def _detection(figures: Detection) -> tuple[str, ...]:
 
 
 def _robustness(figures: Robustness) -> tuple[str, ...]:
-    said = []
-    if undamaged := next(iter(figures.strains), None):
+    said, undamaged = [], next(iter(figures.strains), None)
+    few = figures.mated < LEAST_MATED
+    if few:
+        said.append(
+            f"Not enough data: {figures.mated:,} mated comparisons, {LEAST_MATED} are needed. No damage is judged."
+        )
+    if undamaged is not None:
+        pairs = "" if few else f"measured on {figures.mated:,} pairs of photos of the same person: "
         said.append(
             _sentence(
-                f"with photos as they are, at a similarity of at least {figures.similarity:g}, "
+                f"{pairs}with photos as they are, at a similarity of at least {figures.similarity:g}, "
                 + _many(undamaged.false_non_match, 1000, "comparisons of two photos of the same person", "are missed")
             )
         )
+    if few:
+        return tuple(said)
     most = percent(figures.most_missed)
     if undamaged and (undamaged.false_non_match.value or 0.0) > figures.most_missed:
         return (*said, f"That is more than {most} before anything was done to them: no damage can be judged so.")

@@ -25,18 +25,11 @@ def rate_by_units(events: int, trials: int, rounds: Float64, units: int, *, of: 
         of: what the trials are.
         note: why the value is a rough one.
     """
-    if not trials or units >= FEW:
-        made = rate(events, trials, rounds, of=of, note=note)
-        return made if made.interval is None or made.value is None else _holding(made, made.value)
-    exact = clopper_pearson(events, trials)
-    made = rate(events, trials, rounds, of=of)
-    if made.interval is None:  # most rounds drew none of the few
-        return Rate(events, trials, events / trials, exact, note)
-    return replace(_holding(made, exact.low, exact.high), note=note)
-
-
-def _holding(made: Rate, *values: float) -> Rate:
-    """Return a share whose interval reaches from the least to the greatest of its ends and the values."""
-    assert made.interval is not None
-    ends = (made.interval.low, made.interval.high, *values)
+    made = rate(events, trials, rounds, of=of, note=note)
+    if made.interval is None:
+        return made
+    ends = [events / trials, made.interval.low, made.interval.high]
+    if units < FEW:
+        exact = clopper_pearson(events, trials)
+        ends += [exact.low, exact.high]
     return replace(made, interval=Interval(min(ends), max(ends)))

@@ -27,7 +27,17 @@ from custodes.evaluation.metrics import (
     tenfold,
     threshold_score,
 )
-from custodes.evaluation.results import Accuracy, AgeGap, AtRate, Curve, Enrolment, Point, Settings, Verification
+from custodes.evaluation.results import (
+    Accuracy,
+    AgeGap,
+    AtRate,
+    Curve,
+    Enrolment,
+    Interval,
+    Point,
+    Settings,
+    Verification,
+)
 from custodes.evaluation.scored import NOBODY, Comparisons
 from custodes.vision.manifest import Calibration
 
@@ -141,16 +151,17 @@ class _Whole:
         return tuple(at_rate(self._scores, self._mated, t, found.get(t)) for t in TARGETS)
 
     def curve(self, rounds: Sequence[Float64]) -> Curve:
-        """Return the trade-off; where a band can't be told it is the widest, 0 to 1."""
+        """Return the trade-off with its band."""
         trials = int(self._mated.sum())
         misses = [round(share * trials) for share in self._curve.false_non_match.tolist()]
-        bands = [rate(n, trials, column).interval for n, column in zip(misses, rounds[2].T, strict=True)]
+        rates = [rate(n, trials, column) for n, column in zip(misses, rounds[2].T, strict=True)]
+        bands = [found.interval or Interval(0.0, 1.0) for found in rates]
         return Curve(
             thresholds=tuple(self._curve.thresholds.tolist()),
             false_positives=tuple(self._curve.false_match.tolist()),
             misses=tuple(self._curve.false_non_match.tolist()),
-            low=tuple(band.low if band else 0.0 for band in bands),
-            high=tuple(band.high if band else 1.0 for band in bands),
+            low=tuple(band.low for band in bands),
+            high=tuple(band.high for band in bands),
         )
 
 

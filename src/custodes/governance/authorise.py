@@ -39,6 +39,7 @@ from custodes.governance.request import (
     Target,
     Tracking,
     Use,
+    Uses,
 )
 from custodes.governance.rulebook import floor_of
 from custodes.governance.watch import Watch
@@ -146,6 +147,7 @@ class Authoriser:
         now: datetime,
         *,
         tracking: Tracking | None = None,
+        weight: int = 1,
         keep: bool = True,
     ) -> Permit:
         """Decide on a use of faces.
@@ -156,6 +158,7 @@ class Authoriser:
             ask: for what.
             now: when, by the ledger's clock.
             tracking: what this search and earlier ones amount to, once that is known.
+            weight: as how many it counts against a cap, likewise: the last of them must fit in.
             keep: whether the state may be kept; not in a transaction that writes.
 
         Raises:
@@ -165,7 +168,7 @@ class Authoriser:
         state = self._registry.state(c, keep=keep)
         organisation = self._who(state, caller).organisation
         consent = self._consent(c, caller, organisation, ask, now)
-        request = self._use(c, state, caller, ask, now, tracking, consent)
+        request = self._use(c, state, caller, ask, now, tracking, weight, consent)
         return replace(self._decided(state, caller, request), consent=consent.id if consent else None)
 
     def act(
@@ -256,6 +259,7 @@ class Authoriser:
         ask: Ask,
         now: datetime,
         tracking: Tracking | None,
+        weight: int,
         consent: Consent | None,
     ) -> Request:
         principal = self._who(state, caller)
@@ -286,7 +290,8 @@ class Authoriser:
         )
         if self.is_counted(state, caller, ask.action):
             uses = self._watch.uses(c, caller.principal, organisation, now)
-            facts = replace(facts, today=uses)
+            before_last = Uses(uses.principal + weight - 1, uses.organisation + weight - 1)
+            facts = replace(facts, today=before_last)
         return Request(caller.principal, ask.action, facts)
 
     def _case(self, c: sa.Connection, state: State, caller: Caller, organisation: str) -> CaseFacts | None:

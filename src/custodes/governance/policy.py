@@ -80,6 +80,7 @@ class Decision:
         if others:
             kind = "rule forbids" if len(others) == 1 else "rules forbid"
             told += f" {len(others)} more {kind} it: {', '.join(rule.id for rule in others)}."
+            told += " custodes rules show RULEBOOK tells why."
         return told
 
 

@@ -146,7 +146,10 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Uses:
-    """Searches and comparisons of today (UTC), this one not counted: by the principal, and by its organisation."""
+    """Searches and comparisons of today (UTC), before this one: by the principal, and by its organisation.
+
+    One that counts as several is counted but for its last, so that it is refused whole if a cap falls among them.
+    """
 
     principal: int = 0
     organisation: int = 0

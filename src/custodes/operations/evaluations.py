@@ -29,17 +29,17 @@ from custodes.governance import (
     Registry,
     Role,
     State,
-    counting,
     new_id,
 )
 from custodes.ledger import Log
 from custodes.operations.engines import Engines
+from custodes.operations.gating import Gate, gate_of
 from custodes.operations.gauging import LEAST_MEASURED, LEAST_TOLD, too_few, verdict_of
 from custodes.operations.guard import Guard
 from custodes.operations.measuring import Job, Rig, deployed_here, evaluation_of
 from custodes.operations.signed import RESULT, digest, signed
 
-__all__ = ["EvaluationOperations", "Gate", "Kept", "Measured"]
+__all__ = ["EvaluationOperations", "Kept", "Measured"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,25 +63,6 @@ class Measured:
 
     kept: Kept
     run: Run
-
-
-@dataclass(frozen=True, slots=True)
-class Gate:
-    """Whether an organisation has what the rules may ask for before it searches.
-
-    Attributes:
-        fingerprint: of what runs here now.
-        record: the evaluation that counts, see :func:`custodes.governance.evaluations.counting`; None without any.
-        current: whether that is of what runs here now.
-        demanded: rulebooks that are in force and ask this organisation for an evaluation.
-        attempts: how many evaluations of what runs here now the organisation has made, good ones and bad ones.
-    """
-
-    fingerprint: str
-    record: EvaluationRecord | None
-    current: bool
-    demanded: tuple[str, ...]
-    attempts: int = 0
 
 
 class EvaluationOperations:
@@ -129,7 +110,8 @@ class EvaluationOperations:
             caller: who measures; their provenance says where the photos come from.
             job: what is measured, on what.
             workers: photos that are looked at at a time.
-            discloses: what of the run the caller gets beyond figures: ``scores`` of single comparisons, ``faces``.
+            discloses: what of the run the caller gets beyond figures: ``scores`` of single comparisons (what is kept
+                tells the hash of their CSV), ``faces``.
             progress: told how far it is.
 
         Raises:
@@ -141,7 +123,8 @@ class EvaluationOperations:
             what = deployed_here(engine, self._config)
             run = job.run(Rig.of(engine, self._config, workers, progress))
             state = using.permit.state
-            evaluation = evaluation_of(job, run, what, state.rules.hash, using.permit.request.facts.now)
+            now = using.permit.request.facts.now
+            evaluation = evaluation_of(job, run, what, state.rules.hash, now, discloses=discloses)
             self._check_people(state, using.permit.organisation, evaluation)
             document = to_json(evaluation)
             record = EvaluationRecord(
@@ -252,18 +235,7 @@ class EvaluationOperations:
         fingerprint = self._engines.fingerprint("")
         with self._db.read() as c:
             organisation = self._reader(c, caller)
-            state = self._registry.state(c)
-            records = state.evaluations.get(organisation, ())
-            police = state.organisations[organisation].org_class == OrgClass.LAW_ENFORCEMENT
-        asking = "evaluation-gate" if police else "evaluate-first"
-        record, current = counting(records, fingerprint) or (None, False)
-        return Gate(
-            fingerprint,
-            record,
-            current,
-            tuple(b.id for b in state.rulebooks if b.id == asking),
-            sum(r.fingerprint == fingerprint for r in records),
-        )
+            return gate_of(self._registry.state(c), organisation, fingerprint, self._guard.now(c))
 
     # --- publishing ---
 

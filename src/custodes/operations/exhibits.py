@@ -18,7 +18,11 @@ from custodes.errors import CustodesError, IntegrityError, Invalid, NotFound
 from custodes.ledger import Disclosed, Disclosure, Log, Note, VerifierKey, check_disclosure
 from custodes.ledger.checkpoint import Checkpoint, cosigned_by, verify_checkpoint
 
-__all__ = ["Exhibits", "Findings", "Proven", "at", "digest_of", "names_case", "prove", "rows", "sealed"]
+__all__ = ["HOLDS", "Exhibits", "Findings", "Proven", "at", "digest_of", "names_case", "prove", "rows", "sealed"]
+
+
+HOLDS = "All that can be checked holds."
+"""What a check comes to that finds nothing wrong."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +34,16 @@ class Findings:
         holds: what is proven, a sentence each.
         problems: what doesn't hold; nothing if all does.
         remarks: what can't be checked, and why.
+        says: what it says itself, in sentences that can be printed whoever wrote it; nothing if something doesn't hold.
+        verdict: what it comes to if all holds.
     """
 
     what: str
     holds: tuple[str, ...]
     problems: tuple[str, ...]
     remarks: tuple[str, ...]
+    says: tuple[str, ...] = ()
+    verdict: str = HOLDS
 
     @property
     def sound(self) -> bool:

@@ -29,6 +29,7 @@ from custodes.governance import (
     AuthorityKind,
     Caller,
     Held,
+    OrgClass,
     Permit,
     Purpose,
     Refused,
@@ -207,6 +208,16 @@ class Guard:
         with self._db.read() as c:
             return self._authoriser.organisation(self._registry.state(c), caller)
 
+    def class_of(self, caller: Caller) -> OrgClass:
+        """Return the class of a caller's organisation.
+
+        Raises:
+            Denied: if the caller is nobody.
+        """
+        with self._db.read() as c:
+            state = self._registry.state(c)
+            return state.organisations[self._authoriser.organisation(state, caller)].org_class
+
     def pseudonym(self, kind: str, value: str) -> str:
         """Return what the ledger's openings call something that may be a name: a keyed hash, in hexadecimal."""
         return self._watch.hash("", kind, value).hex()
@@ -341,7 +352,9 @@ class Guard:
             permit = using.permit
             tracking = self._tracking(c, using, part, now) if counted else None
             if again:
-                permit = self._authoriser.authorise(c, caller, ask, now, tracking=tracking, keep=False)
+                permit = self._authoriser.authorise(
+                    c, caller, ask, now, tracking=tracking, weight=using.weight, keep=False
+                )
             if counted:
                 self._watch.count(c, caller.principal, organisation, now, using.weight)
             exigent = self._exigent(c, using, part, now) if counted else {}

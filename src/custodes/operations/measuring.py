@@ -24,6 +24,7 @@ from custodes.evaluation.results import Dataset, Deployed, Evaluation, Settings
 from custodes.evaluation.robustness import robustness
 from custodes.evaluation.running import Run, ScoreTable, run_detection, run_identification, run_verification
 from custodes.evaluation.runs import digest
+from custodes.evaluation.scorefile import scores_sha256
 from custodes.evaluation.tables import PairSet, read_marks, read_pairs, read_photos, read_search
 from custodes.vision.engine import Engine
 
@@ -118,6 +119,12 @@ class VerificationJob:
             Invalid: if they can't be meant; the message names rows.
         """
         if not self.all_pairs:
+            if self.labels is None and (self.by or self.taken is not None):
+                raise Invalid(
+                    "Groups and dates (--by, --taken) need a table of labels.",
+                    remedy="Name it: --labels LABELS.csv, with a column subject or image; with --all-pairs labels are "
+                    "columns of the table of photos.",
+                )
             return read_pairs(
                 self.table,
                 self.images,
@@ -271,8 +278,16 @@ def deployed_here(engine: Engine, config: Config) -> Deployed:
     return deployed(engine.pack, config.vision.detail)
 
 
-def evaluation_of(job: Job, run: Run, what: Deployed, rules_hash: str = "", now: datetime | None = None) -> Evaluation:
-    """Put an evaluation together."""
+def evaluation_of(
+    job: Job,
+    run: Run,
+    what: Deployed,
+    rules_hash: str = "",
+    now: datetime | None = None,
+    *,
+    discloses: frozenset[str] = frozenset(),
+) -> Evaluation:
+    """Put an evaluation together; it tells the hash of the single scores if they are disclosed."""
     return Evaluation(
         made_at=(now or datetime.now(UTC)).replace(microsecond=0),
         deployed=what,
@@ -280,6 +295,7 @@ def evaluation_of(job: Job, run: Run, what: Deployed, rules_hash: str = "", now:
         settings=job.settings,
         figures=run.figures,
         rules_hash=rules_hash,
+        scores_sha256=scores_sha256(run.scores.header, run.scores.rows()) if "scores" in discloses else "",
     )
 
 
@@ -292,13 +308,27 @@ class Alone:
     card: ModelCard
 
 
-def measure_alone(config: Config, job: Job, *, workers: int = 1, progress: Progress = silent) -> Alone:
+def measure_alone(
+    config: Config,
+    job: Job,
+    *,
+    workers: int = 1,
+    discloses: frozenset[str] = frozenset(),
+    progress: Progress = silent,
+) -> Alone:
     """Measure the configured model pack where there is no installation.
+
+    Args:
+        config: of the pack, and limits.
+        job: what is measured, on what.
+        workers: photos that are looked at at a time.
+        discloses: what is written beyond figures; of ``scores`` the evaluation tells the hash.
+        progress: told how far it is.
 
     Raises:
         Invalid: if tables or photos can't be meant; the message names rows or files.
     """
     engine = Engine.default(config)
     run = job.run(Rig.of(engine, config, workers, progress))
-    made = evaluation_of(job, run, deployed_here(engine, config))
+    made = evaluation_of(job, run, deployed_here(engine, config), discloses=discloses)
     return Alone(made, run, card_of(engine.pack.manifest))

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from custodes.config import Config
 from custodes.errors import NotFound
+from custodes.vision.calibrations import read_local
 from custodes.vision.manifest import Calibration
 from custodes.vision.pack import Check, Manifest, Timing, add_pack, bench_pack, list_packs, open_pack, verify_pack
 
@@ -37,6 +38,15 @@ class PackOperations:
             if manifest.id == pack_id:
                 return manifest
         raise NotFound(f"There is no model pack {pack_id}.", remedy="custodes pack list shows all.")
+
+    def local(self, manifest: Manifest) -> Calibration | None:
+        """Return the stricter map of a pack that was made on local data, or None; a server that starts has it in force.
+
+        Raises:
+            IntegrityError: if it isn't one that may be in force; the pack isn't opened then.
+            Unavailable: if it can't be read.
+        """
+        return read_local(self._config, manifest)
 
     def verify(self, pack_id: str) -> tuple[Check, ...]:
         """Check every network of a pack against its manifest.

@@ -14,9 +14,13 @@ from collections.abc import Mapping
 
 import orjson
 
+from custodes.casework.imports import printable
 from custodes.errors import IntegrityError, Invalid
+from custodes.evaluation.results import FORM as EVALUATION
+from custodes.evaluation.results import from_json
+from custodes.evaluation.told import summary
 from custodes.ledger import Disclosed, Log
-from custodes.operations.exhibits import Findings, at, sealed
+from custodes.operations.exhibits import HOLDS, Findings, at, sealed
 
 __all__ = ["FORM", "RESULT", "digest", "signed", "verify_signed"]
 
@@ -25,9 +29,17 @@ FORM = "custodes-signed/1"
 RESULT = "result"
 """Name of the commitment to a document in its entry."""
 
-_ACTIONS = frozenset({"Evaluate", "Compare", "SearchReferences", "ScorePairs", "ListCollections"})
+_ACTIONS = ("Evaluate", "Compare", "SearchReferences", "ScorePairs", "ListCollections")
 """Uses that give a document; no other entry is of one, whatever it commits to."""
 _WORD = re.compile(r"[A-Za-z0-9./_-]{1,100}")
+_SENTENCE = 1000  # characters of a hostile one
+_COUNTED = {
+    "scores": (("scores",), "pair", "pairs"),
+    "compare": (("target", "faces"), "face of the target", "faces of the target"),
+    "search": (("candidates",), "candidate", "candidates"),
+}
+"""What a tester's result has some of: where they stand, and what one and many of them are called."""
+_UNVOUCHED = "It fits together, but nothing shows whose ledger it is: give --vkey."
 
 
 def digest(document: bytes) -> bytes:
@@ -79,10 +91,17 @@ def verify_signed(raw: bytes, vkey: str | None = None) -> Findings:
             raise IntegrityError(f"The document isn't what entry {found.index} commits to: it was changed since.")
     except IntegrityError as e:
         return Findings(what, (), (e.message,), tuple(remarks))
-    problems = _problems(found, document)
-    if not problems and document is not None:
-        remarks += _remarks(found, document)
-    return Findings(what, _holds(found, key), tuple(problems), tuple(remarks))
+    holds, problems = _holds(found, key), _problems(found, document)
+    if problems or document is None:
+        return Findings(what, holds, tuple(problems), tuple(remarks))
+    remarks += _remarks(found, document)
+    try:
+        says = _says(document, text)
+    except Invalid:
+        says = ()
+        remarks.append(f"What it says can't be told here: it is no {EVALUATION} as this version writes it.")
+    shown = tuple(printable(sentence, _SENTENCE) for sentence in says)
+    return Findings(what, holds, (), tuple(remarks), shown, HOLDS if vkey else _UNVOUCHED)
 
 
 def _read(raw: bytes) -> Mapping[str, object]:
@@ -147,6 +166,26 @@ def _problems(found: Disclosed, document: Mapping[str, object] | None) -> list[s
         asked, answered = _word(document["organisation"]), _word(entry.get("organisation"))
         problems.append(f"The document is for {asked}, and entry {found.index} of {answered}.")
     return problems
+
+
+def _says(document: Mapping[str, object], text: str) -> tuple[str, ...]:
+    """Return what a document tells, in sentences; whoever has a page with its figures can see whether they are these.
+
+    Raises:
+        Invalid: if it is no evaluation and says that it is one.
+    """
+    if document.get("form") == EVALUATION:
+        made = from_json(text)
+        data = f"An evaluation ({made.figures.kind}) of {made.made_at.isoformat()}, on data {made.dataset.sha256}."
+        scores = (f"The CSV of its scores has the SHA-256 {made.scores_sha256}.",) if made.scores_sha256 else ()
+        return data, *summary(made), *scores
+    operation = document.get("operation")
+    if not _is_word(operation):
+        return ()
+    place, one, many = _COUNTED.get(str(operation), ((), "", ""))
+    found = at(document, *place)
+    told = f", {len(found):,} {one if len(found) == 1 else many}" if isinstance(found, list) else ""
+    return (f"The answer to {operation} of {document.get('at')}{told}.",)
 
 
 def _remarks(found: Disclosed, document: Mapping[str, object]) -> list[str]:

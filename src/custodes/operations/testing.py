@@ -19,7 +19,7 @@ from custodes.domain import Box, Face, Float32, ImageSize, QualityFilter, cosine
 from custodes.errors import Invalid
 from custodes.evaluation.deployed import deployed
 from custodes.gallery import References
-from custodes.governance import Action, Caller, Held
+from custodes.governance import Action, Caller, Held, OrgClass, Purpose
 from custodes.ledger import Log
 from custodes.ledger.entry import stamp, to_ms
 from custodes.operations.admission import Admission
@@ -79,6 +79,15 @@ class TestingOperations:
         self._faces = faces
         self._log = log
         self._config = config
+
+    def check(self, caller: Caller) -> None:
+        """Refuse whoever tests nothing, before anything of what they ask is read; a tester is judged by what it asks.
+
+        Raises:
+            Denied: if a rule forbids it.
+        """
+        if self._guard.class_of(caller) != OrgClass.TESTER or caller.purpose != Purpose.TESTING:
+            self._check(caller)
 
     def describe(self, caller: Caller) -> bytes:
         """Tell what runs here: models, calibration, rules, limits, and the ledger's key.

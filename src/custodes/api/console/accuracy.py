@@ -21,14 +21,15 @@ from custodes.api.console.frame import Console
 from custodes.api.console.shown import plural
 from custodes.app import App
 from custodes.errors import CustodesError
+from custodes.evaluation.deployed import deployed, differences
+from custodes.evaluation.results import Evaluation, Verification
 from custodes.evaluation.sections import Section, sections
-from custodes.evaluation.told import in_words, summary
-from custodes.governance import Action, EvaluationRecord, Organisation, OrgClass, Purpose, Request, Use
-from custodes.governance.evaluations import facts_of
+from custodes.evaluation.told import in_words, spread_in_words, summary
+from custodes.governance import EvaluationRecord, Organisation, OrgClass
 from custodes.governance.model import LOCAL
 from custodes.governance.policy import Rule
-from custodes.governance.request import OrganisationFacts, Percent
-from custodes.operations.evaluations import Gate, Kept
+from custodes.operations.evaluations import Kept
+from custodes.operations.gating import Gate
 from custodes.operations.signin import Session
 
 __all__ = [
@@ -38,6 +39,7 @@ __all__ = [
     "GateShown",
     "Published",
     "Reports",
+    "differs_now",
     "evaluator_words",
     "gate_shown",
     "json_file",
@@ -88,7 +90,6 @@ _LISTED = 50
 _KEPT = 64
 """So many reports are kept as they were drawn, and as many sets of plots."""
 _PPM = 1_000_000
-_FLOOR, _DEFAULT = 99.0, 80.0  # least similarities of the police's searches, and of others'
 
 
 def kind_words(kind: str) -> str:
@@ -130,15 +131,14 @@ class GateShown:
 
 
 def gate_shown(app: App, session: Session, now: datetime) -> GateShown:
-    """Put the gate's state into words, by asking the rules.
+    """Put the gate's state into words.
 
     Raises:
         Denied: if nobody asks.
     """
     gate = app.evaluations.gate(session.caller)
-    rules = _refusing(app, session.organisation, gate, now) if gate.demanded else ()
     pairs = () if gate.record is None else _verdict_pairs(gate.record, now)
-    if rules:
+    if gate.refused:
         title = "The rules demand an evaluation of your organisation before it searches"
         told = ("warning", title, "As things are they refuse, whatever else they say:")
     elif gate.demanded:
@@ -146,7 +146,7 @@ def gate_shown(app: App, session: Session, now: datetime) -> GateShown:
         told = ("done", title, "It is of what runs here now, and keeps their bounds. Other rules hold besides.")
     else:
         told = ("note", "No rulebook in force demands an evaluation of your organisation", _undemanded(gate))
-    return GateShown(*told, gate.demanded, rules, gate.record, pairs, not gate.demanded and not gate.current)
+    return GateShown(*told, gate.demanded, gate.refused, gate.record, pairs, not gate.demanded and not gate.current)
 
 
 def _undemanded(gate: Gate) -> str:
@@ -155,20 +155,6 @@ def _undemanded(gate: Gate) -> str:
     if not gate.current:
         return "Your newest one is of something else than what runs here now, and says nothing of that."
     return "You have one of what runs here now."
-
-
-def _refusing(app: App, organisation: Organisation, gate: Gate, now: datetime) -> tuple[Rule, ...]:
-    """Return the rules by which a search is refused for want of an evaluation."""
-    police = organisation.org_class == OrgClass.LAW_ENFORCEMENT
-    use = Use(
-        now=now,
-        org=OrganisationFacts(organisation.org_class, organisation.jurisdiction, organisation.country),
-        purpose=str(Purpose.OVERSIGHT),
-        threshold=Percent(_FLOOR if police else _DEFAULT),
-        evaluation=None if gate.record is None else facts_of(gate.record, gate.current, now),
-    )
-    decision = app.rules.explain(Request("somebody", Action.SEARCH_REFERENCES, use)).decision
-    return tuple(rule for rule in decision.rules if rule.rulebook in gate.demanded)
 
 
 def _verdict_pairs(record: EvaluationRecord, now: datetime) -> tuple[tuple[str, str], ...]:
@@ -203,7 +189,9 @@ class Published:
         title: its maker's words for the data; may be empty.
         made_at, by: when, and who made it in words.
         current: whether it is of what runs here now.
+        differs: if not, in what, as far as that is known.
         sentences: what it came to.
+        differences: those of them that tell of differences between groups; empty where these weren't measured.
     """
 
     id: str
@@ -212,7 +200,25 @@ class Published:
     made_at: datetime
     by: str
     current: bool
+    differs: tuple[str, ...]
     sentences: tuple[str, ...]
+    differences: tuple[str, ...]
+
+    @property
+    def first(self) -> tuple[str, ...]:
+        """The first three sentences that don't tell of differences between groups."""
+        return tuple(s for s in self.sentences if s not in self.differences)[:3]
+
+
+def differs_now(app: App, kept: Kept) -> tuple[str, ...]:
+    """Return in what that which was measured differs from what runs here now, in a few words each."""
+    if kept.current or kept.record.kind == "attacks":  # of attacks nothing that runs here was measured
+        return ()
+    try:
+        running = deployed(app.engines.pack(kept.record.pack), app.config.vision.detail)
+    except CustodesError:
+        return (f"the pack {kept.record.pack} can't be used here any more",)
+    return differences(kept.evaluation.deployed, running)
 
 
 def published_now(app: App) -> tuple[Published, ...]:
@@ -221,12 +227,14 @@ def published_now(app: App) -> tuple[Published, ...]:
     found = []
     for record in app.evaluations.published()[:_LISTED]:
         with contextlib.suppress(CustodesError):  # withdrawn meanwhile, or of a version that this one can't read
-            found.append(_published(app.evaluations.get_published(record.id), organisations))
+            kept = app.evaluations.get_published(record.id)
+            found.append(_published(kept, differs_now(app, kept), organisations))
     return tuple(found)
 
 
-def _published(kept: Kept, organisations: Mapping[str, Organisation]) -> Published:
-    record = kept.record
+def _published(kept: Kept, differs: tuple[str, ...], organisations: Mapping[str, Organisation]) -> Published:
+    record, sentences = kept.record, summary(kept.evaluation)
+    between = _between_groups(kept.evaluation)
     return Published(
         id=record.id,
         kind=record.kind,
@@ -234,8 +242,18 @@ def _published(kept: Kept, organisations: Mapping[str, Organisation]) -> Publish
         made_at=record.made_at,
         by=evaluator_words(organisations.get(record.organisation)),
         current=kept.current,
-        sentences=tuple(summary(kept.evaluation)),
+        differs=differs,
+        sentences=sentences,
+        differences=tuple(s for s in sentences if s in between),
     )
+
+
+def _between_groups(evaluation: Evaluation) -> frozenset[str]:
+    """Return how far groups lie apart, a sentence for each column and rate."""
+    figures = evaluation.figures
+    if not isinstance(figures, Verification):
+        return frozenset()
+    return frozenset(spread_in_words(d.column, s) for d in figures.differentials for s in d.spreads)
 
 
 def newest_of(kinds: Iterable[str], published: Iterable[Published]) -> tuple[Published, ...]:

@@ -2,7 +2,8 @@
 """What everybody may know of this installation: who uses it for what, under which rules, how right it is.
 
 No names of people or organisations, and no count from 1 to 4. What is read here is kept for a minute, so that a crowd
-at the door costs little, and nothing of it is an entry of the ledger.
+at the door costs little, or until somebody publishes or withdraws an evaluation in this process; nothing of it is an
+entry of the ledger.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from custodes.api.console.restraints import InForce, in_force
 from custodes.api.console.shown import words
 from custodes.api.console.wording import place_words
 from custodes.app import App
+from custodes.config import Vision
 from custodes.errors import Unavailable
 from custodes.governance import Purpose
 from custodes.operations.packs import Manifest
@@ -69,6 +71,11 @@ class Facts:
     def measured(self) -> tuple[Published, ...]:
         """The newest of comparing, and of searching."""
         return newest_of(("verification", "identification"), self.published)
+
+    @property
+    def ships(self) -> bool:
+        """Whether the models are those that come with Custodes, whose makers measured the scale."""
+        return self.pack.id == Vision().pack
 
     @property
     def mail(self) -> str:
@@ -125,6 +132,10 @@ class Facade:
         if found is None:
             raise Unavailable("The server is busy.", remedy="Try again later.")
         return found
+
+    def forget(self) -> None:
+        """Have what the public page tells read anew for whoever comes next: something of it was changed here."""
+        self._facts.drop()
 
     async def report(self, console: Console, facts: Facts, patience: float) -> Report | None:
         """Return the report of the last month that is over, or None if there is none (yet)."""

@@ -48,6 +48,7 @@ _TERMS = {
     "output": "The answer is called",
     "live": "Live video",
     "exigency_overdue": "An earlier emergency is unanswered",
+    "discloses": "Wanted beside figures",
     "proposed": "Proposed by",
     "reason": "A reason was given",
     "overseers": "Overseers there are",

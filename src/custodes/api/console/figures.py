@@ -86,6 +86,11 @@ class Stale(Generic[T]):
         self._value: T | None = None
         self._made = float("-inf")
         self._making: asyncio.Task[None] | None = None
+        self._dropped = False
+
+    def drop(self) -> None:
+        """Forget the value: whoever asks next gets one that was begun after this."""
+        self._value, self._made, self._dropped = None, float("-inf"), True
 
     async def get(self, make: Callable[[], Awaitable[T]], patience: float) -> T | None:
         """Return the value, or None if there is no old one and a new one isn't made within so many seconds.
@@ -105,7 +110,12 @@ class Stale(Generic[T]):
 
     async def _make(self, make: Callable[[], Awaitable[T]]) -> None:
         try:
-            self._value = await make()
+            while True:
+                self._dropped = False
+                value = await make()
+                if not self._dropped:
+                    break
+            self._value = value
             self._made = asyncio.get_running_loop().time()
         finally:
             self._making = None

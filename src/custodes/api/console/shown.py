@@ -8,6 +8,8 @@ from datetime import UTC, datetime
 
 from markupsafe import Markup, escape
 
+from custodes.evaluation import report
+
 __all__ = ["FILTERS"]
 
 
@@ -43,6 +45,18 @@ def plural(count: int, one: str, many: str = "") -> str:
     return f"{count:,} {one if count == 1 else many or one + 's'}"
 
 
+def of_what(kind: str, *, current: bool) -> str:
+    """Return of what an evaluation of a kind is; whether of what runs here now, where anything that runs here is."""
+    if kind == "attacks":
+        return report.BROUGHT
+    return "of what runs here now" if current else "of something else than what runs here now"
+
+
+def unbroken(markup: Markup) -> Markup:
+    """Return part of a page in which no number stands on another line than its percent sign."""
+    return Markup(report.unbroken(markup))  # noqa: S704 (it was markup before)
+
+
 def short(value: str, length: int = 12) -> str:
     """Return the beginning of a long id."""
     return value if len(value) <= length else value[:length] + "…"
@@ -55,4 +69,6 @@ FILTERS: dict[str, Callable[..., object]] = {
     "percent": percent,
     "plural": plural,
     "short": short,
+    "of_what": of_what,
+    "unbroken": unbroken,
 }

@@ -87,6 +87,9 @@ class Pack(BaseModel):
     calibration: PackCalibration | None = Field(
         description="The pack's own; one that was made on local data may be in force, and is nowhere easier."
     )
+    local_map: bool | None = Field(
+        description="Whether such a local one is in force here instead; null where the pack can't be used."
+    )
 
 
 _REMEDY = "/v1/openapi.json lists what there is."
@@ -105,7 +108,14 @@ def _calibration(own: Calibration | None) -> PackCalibration | None:
     return PackCalibration(measured_on=own.measured_on, knots=knots)
 
 
-def _pack(manifest: Manifest) -> Pack:
+def _is_local(app: App, pack: str) -> bool | None:
+    try:
+        return app.engines.pack(pack).is_local
+    except CustodesError:
+        return None
+
+
+def _pack(app: App, manifest: Manifest) -> Pack:
     return Pack(
         id=manifest.id,
         version=manifest.version,
@@ -113,6 +123,7 @@ def _pack(manifest: Manifest) -> Pack:
         description=manifest.description,
         models=[PackModel(role=m.role, licence=m.licence, origin=m.origin, sha256=m.sha256) for m in manifest.models],
         calibration=_calibration(manifest.calibration),
+        local_map=_is_local(app, manifest.id),
     )
 
 
@@ -172,11 +183,11 @@ def create_rest(app: App, gate: Gate, door: Door, telemetry: Telemetry, warm_up:
 
     @rest.get("/v1/packs", summary="List the model packs")
     async def packs() -> list[Pack]:
-        return [_pack(m) for m in await gate.probe.run(app.packs.list)]
+        return await gate.probe.run(lambda: [_pack(app, m) for m in app.packs.list()])
 
     @rest.get("/v1/packs/{pack_id}", summary="Describe a model pack", responses=_OF_ONE_PACK)
     async def pack(pack_id: Annotated[str, Path(max_length=64)]) -> Pack:
-        return _pack(await gate.probe.run(lambda: app.packs.get(pack_id)))
+        return await gate.probe.run(lambda: _pack(app, app.packs.get(pack_id)))
 
     @rest.get(
         "/ledger/{path:path}",

@@ -2,15 +2,17 @@
 """``/v1/testing``: raw scores for organisations that test this installation, as signed results (docs/testing.md).
 
 Requests are signed as Rekognition's are, by the same keys and for the same service, and come through the same door:
-head, body, signature, copies, grounds. What the body may hold is said by the models below; nothing else is taken.
+head, body, signature, copies, grounds. What the body may hold is said by the models below; nothing else is taken. It is
+parsed for testers alone, and not if it holds more than any that can be meant.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, ClassVar, TypeVar
 
 import pybase64
 from fastapi import APIRouter, Request, Response, Security
@@ -33,7 +35,9 @@ _HUNG_UP = 499  # as other servers log it; nobody gets it
 _IMAGE = 5_242_880  # bytes of an image in a request; Rekognition's own
 _ENCODED = _IMAGE // 3 * 4 + 4
 _ERRORS = 3  # of a body's that are told
-_WHERE = 80  # characters of where one is
+_TOLD = 80  # characters of what one is told to be
+_PLACE = re.compile(r"[A-Za-z0-9_.-]{1,80}")  # where one is, if that is plain
+_MEMBERS = 16  # of a body that is parsed; more than any has, so that it is told which aren't known
 _SIGN = "Sign it with AWS Signature Version 4 for the service rekognition, with a key for testing: docs/testing.md."
 
 _Collection = Annotated[str, Field(pattern=r"^[a-zA-Z0-9_.\-]{1,255}$", description="A collection of your own.")]
@@ -48,14 +52,16 @@ _Limit = Annotated[int, Field(ge=1, le=MOST_CANDIDATES, description="Length of t
 
 
 class _Asked(BaseModel):
-    """A body: these members, of these types, and no others."""
+    """A body: these members, of these types, and no others. No text in it has a colon, a comma or a bracket."""
 
+    most_pairs: ClassVar[int] = 0
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
 class _ScoresAsked(_Asked):
     """Pairs of faces of one collection."""
 
+    most_pairs: ClassVar[int] = MOST_PAIRS
     collection: _Collection
     pairs: _Pairs
 
@@ -94,18 +100,33 @@ def _parsed(kind: type[A], body: bytes) -> A:
     Raises:
         Invalid: if it is no JSON object of this kind; the message says where, and repeats nothing of it but names.
     """
+    _check_extent(body, kind.most_pairs)
     try:
         return kind.model_validate_json(body)
     except ValidationError as e:
         found = e.errors(include_url=False, include_context=False, include_input=False)
-        told = "; ".join(f"{_where(one['loc'])}: {one['msg'][:_WHERE]}" for one in found[:_ERRORS])
-        raise Invalid(f"The body isn't what is asked for: {told}.", remedy="/v1/openapi.json describes it.") from e
+        raise _unlike("; ".join(f"{_where(one['loc'])}: {one['msg'][:_TOLD]}" for one in found[:_ERRORS])) from e
+
+
+def _check_extent(body: bytes, pairs: int) -> None:
+    """Refuse a body with too many members or values, by the signs between them: an error of each would take gigabytes.
+
+    Raises:
+        Invalid: if it has more than one of so many pairs can have.
+    """
+    for sign, most in ((b":", _MEMBERS), (b"[", 1 + pairs), (b",", _MEMBERS + 2 * pairs)):
+        if body.count(sign) > most:
+            raise _unlike(f"it has more than {_MEMBERS} members{f', or than {pairs} pairs' if pairs else ''}")
+
+
+def _unlike(why: str) -> Invalid:
+    return Invalid(f"The body isn't what is asked for: {why}.", remedy="/v1/openapi.json describes it.")
 
 
 def _where(place: tuple[int | str, ...]) -> str:
     """Return where something is in a body; names that nobody would use are left out."""
-    names = ".".join(str(part) for part in place)
-    return names if names and names.isascii() and names.isprintable() and len(names) <= _WHERE else "it"
+    names = ".".join(map(str, place))
+    return names if _PLACE.fullmatch(names) else "it"
 
 
 def _decoded(image: str, name: str) -> bytes:
@@ -194,22 +215,26 @@ class _Testing:
 
     def scores(self, caller: Caller, body: bytes) -> bytes:
         """Compare pairs."""
-        asked = _parsed(_ScoresAsked, body)
+        asked = self._asked(caller, _ScoresAsked, body)
         return self._app.testing.scores(caller, asked.collection, asked.pairs)
 
     def compare(self, caller: Caller, body: bytes) -> bytes:
         """Compare two photos."""
-        asked = _parsed(_CompareAsked, body)
+        asked = self._asked(caller, _CompareAsked, body)
         return self._app.testing.compare(caller, _decoded(asked.source, "source"), _decoded(asked.target, "target"))
 
     def search(self, caller: Caller, body: bytes) -> bytes:
         """Search a collection."""
-        asked = _parsed(_SearchAsked, body)
+        asked = self._asked(caller, _SearchAsked, body)
         if (asked.face_id is None) == (asked.image is None):
             raise Invalid("A search is for a face_id or for an image.")
         probe = asked.face_id if asked.image is None else _decoded(asked.image, "image")
         assert probe is not None
         return self._app.testing.search(caller, asked.collection, probe, asked.limit)
+
+    def _asked(self, caller: Caller, kind: type[A], body: bytes) -> A:
+        self._app.testing.check(caller)
+        return _parsed(kind, body)
 
 
 def _unsigned(error: WireError) -> Response:

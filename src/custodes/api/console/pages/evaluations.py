@@ -2,7 +2,8 @@
 """How accurate and how fair this is: evaluations of one's own, and what everybody may see of those that are published.
 
 Whether somebody may see an evaluation is for operations to say. A report that is published is looked for in the store
-at each request, so that one that is withdrawn is gone at once.
+at each request, so that one that is withdrawn is gone at once; lists of them may be a minute old where another process
+published or withdrew.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from custodes.api.console.accuracy import (
     COMMAND,
     EvaluationId,
     GateShown,
+    differs_now,
     gate_shown,
     json_file,
     kind_words,
@@ -25,6 +27,7 @@ from custodes.api.console.accuracy import (
 from custodes.api.console.facade import facade_of
 from custodes.api.console.visits import Stranger, Visit, Visitor
 from custodes.evaluation.card import card_of
+from custodes.evaluation.report import settings_used
 from custodes.evaluation.told import summary
 from custodes.governance import EvaluationRecord, Role
 from custodes.operations.evaluations import Kept
@@ -36,6 +39,7 @@ router = APIRouter(prefix="/console")
 _MINUTE = "public, max-age=60"
 _SEES_ALL = frozenset({Role.OPERATOR, Role.OVERSIGHT})
 _PUBLISHES = frozenset({Role.ADMIN, Role.OPERATOR})
+_WITHDRAWS = frozenset({Role.OPERATOR, Role.OVERSIGHT})  # what anybody has published
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,9 +106,12 @@ async def evaluation(visit: Visitor, evaluation: EvaluationId) -> Response:
         "record": kept.record,
         "kind": kind_words(kept.record.kind),
         "sentences": summary(kept.evaluation),
+        "settings": settings_used(kept.evaluation),
+        "differs": await visit.quick(lambda: differs_now(visit.console.app, kept)),
         "sections": await reports_of(visit.console).sections(visit.console, kept),
         "organisation": (await visit.quick(lambda: _names(visit))).get(kept.record.organisation, ""),
         "publishes": own and bool(visit.session.roles & _PUBLISHES),
+        "withdraws": own and bool(visit.session.roles & _PUBLISHES) or bool(visit.session.roles & _WITHDRAWS),
     }
     return visit.page("evaluation.html.j2", values)
 
@@ -120,6 +127,7 @@ async def report(visit: Visitor, evaluation: EvaluationId) -> Response:
 async def publish(visit: Visitor, evaluation: EvaluationId) -> Response:
     """Show an evaluation to everybody."""
     await visit.quick(lambda: visit.console.app.evaluations.publish(visit.caller(), evaluation))
+    facade_of(visit.console).forget()
     return visit.done(
         f"/console/evaluations/{evaluation}", "It is published: the public page tells of it within a minute."
     )
@@ -129,6 +137,7 @@ async def publish(visit: Visitor, evaluation: EvaluationId) -> Response:
 async def withdraw(visit: Visitor, evaluation: EvaluationId) -> Response:
     """Take an evaluation off the public page."""
     await visit.quick(lambda: visit.console.app.evaluations.withdraw(visit.caller(), evaluation))
+    facade_of(visit.console).forget()
     told = (
         "It is withdrawn; the public page stops telling of it within a minute. That it stood there stays in the ledger."
     )
