@@ -100,6 +100,7 @@ def test_packs(get) -> None:
     assert (knots[80.0], knots[99.0], knots[100.0]) == (1e-4, 1e-5, None)
     assert [set(knot) for knot in pack["calibration"]["knots"]] == [{"cosine", "similarity", "false_match_rate"}] * 7
     assert pack["calibration"]["measured_on"]
+    assert pack["local_map"] is False
     assert get(f"/v1/packs/{default}").document == pack
 
 

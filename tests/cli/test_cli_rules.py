@@ -790,6 +790,7 @@ def test_rules_are_shown_with_all_that_people_need(house: House) -> None:
     assert (books["evaluate-first"]["state"], books["evaluate-first"]["rules"]) == ("off", 0)
     every = house.tell("rules", "show")
     assert all(all(rule.values()) for rule in every)
+    assert house.tell("rules", "show", "moratorium")[0]["id"] == f"moratorium.{MORATORIUM}"
     own = house.tell("rules", "show", "us-wa")
     assert own == [rule for rule in every if rule["rulebook"] == "us-wa"]
     assert len(own) == books["us-wa"]["rules"]

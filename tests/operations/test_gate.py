@@ -217,6 +217,10 @@ def test_an_overseer_lets_everybody_be_asked(world, photos: Photos) -> None:
     app.oversight.enable(world.olga, "evaluate-first")
     assert {b.id: on for b, on in app.rules.rulebooks()}["evaluate-first"] is True
     assert world.denied(use) == ["evaluate-first.missing"]
+    assert app.evaluations.gate(ME).demanded == ("evaluate-first",)
+    lab = app.people.add_organisation(ME, "Lab", OrgClass.TESTER, "US").id
+    tester = app.people.add(ME, lab, "tess@lab.example", "Tess", [Role.USER]).id
+    assert app.evaluations.gate(Caller(tester, Purpose.TESTING)).demanded == ()  # they are exempt
     with pytest.raises(Denied, match="--all-pairs --by COLUMN --similarity 80"):
         use()
     assert _compare(world, ME, photos)()

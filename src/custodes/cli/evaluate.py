@@ -248,12 +248,12 @@ def _measure(job: Job, provenance: str | None, written: Written, *, as_json: boo
                 measured = app.evaluations.measure(
                     caller, job, workers=workers, discloses=written.discloses, progress=progress
                 )
-                kept, run = measured.kept, measured.run
-                written.write(kept.evaluation, run, app.evaluations.card(kept), app.evaluations.signed(kept))
+                ours, kept, run = app.evaluations, measured.kept, measured.run
+                written.write(kept.evaluation, run, ours.card(kept), ours.signed(kept), ours.sealed_by(kept))
                 evaluation, record = kept.evaluation, kept.record
         else:
             check_data(provenance)
             alone = measure_alone(config, job, workers=workers, discloses=written.discloses, progress=progress)
             evaluation, run, record = alone.evaluation, alone.run, None
-            written.write(evaluation, run, alone.card, None)
+            written.write(evaluation, run, alone.card)
     tell(evaluation, record, written, as_json=as_json, faces=bool(run.worst))

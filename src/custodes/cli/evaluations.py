@@ -75,7 +75,7 @@ def show(evaluation: str, as_json: Json = False) -> None:
     """Show what came of an evaluation."""
     with installation() as app:
         kept = app.evaluations.get(who(app), evaluation)
-    if not kept.current and not as_json:
+    if not kept.current and not as_json and kept.record.kind != "attacks":
         console.print("This is of something else than what runs here now.", style="yellow")
     tell(kept.evaluation, kept.record, Written(None, None, None), as_json=as_json)
 

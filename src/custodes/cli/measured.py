@@ -15,6 +15,7 @@ from custodes.errors import Invalid
 
 if TYPE_CHECKING:
     from custodes.evaluation.card import ModelCard
+    from custodes.evaluation.report import SealedBy
     from custodes.evaluation.results import Evaluation
     from custodes.evaluation.running import Run
     from custodes.governance import EvaluationRecord
@@ -59,8 +60,15 @@ class Written:
         if len({path.resolve() for path in self.paths}) < len(self.paths):
             raise Invalid("Two of the files to write are one and the same.", remedy="Give each a name of its own.")
 
-    def write(self, evaluation: Evaluation, run: Run, card: ModelCard, signed: bytes | None) -> None:
-        """Write them.
+    def write(
+        self,
+        evaluation: Evaluation,
+        run: Run,
+        card: ModelCard,
+        signed: bytes | None = None,
+        sealed: SealedBy | None = None,
+    ) -> None:
+        """Write them; ``signed`` and ``sealed`` are there where a ledger commits to the evaluation.
 
         Raises:
             Invalid: if one can't be written.
@@ -70,7 +78,7 @@ class Written:
         from custodes.evaluation.scorefile import write_scores
 
         if self.report is not None:
-            page = report(evaluation, card=card, worst=worst_pictures(run.worst))
+            page = report(evaluation, card=card, worst=worst_pictures(run.worst), sealed=sealed)
             write(self.report, page.encode(), private=True)  # it shows faces
         if self.scores is not None:
             write_scores(self.scores, run.scores.header, run.scores.rows())

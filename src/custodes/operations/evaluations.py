@@ -214,9 +214,12 @@ class EvaluationOperations:
 
     def report(self, kept: Kept, *, published: bool = False) -> str:
         """Return the page that tells of an evaluation, without any face."""
+        return report(kept.evaluation, card=self.card(kept), sealed=self.sealed_by(kept), published=published)
+
+    def sealed_by(self, kept: Kept) -> SealedBy | None:
+        """Return which entry of the ledger commits to an evaluation."""
         entry = kept.record.entry
-        sealed = None if entry is None else SealedBy(self._log.origin, self._log.vkey, entry)
-        return report(kept.evaluation, card=self.card(kept), sealed=sealed, published=published)
+        return None if entry is None else SealedBy(self._log.origin, self._log.vkey, entry)
 
     def card(self, kept: Kept) -> ModelCard:
         """Return the card of the models that were measured, as they are known here.

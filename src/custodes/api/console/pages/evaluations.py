@@ -111,7 +111,7 @@ async def evaluation(visit: Visitor, evaluation: EvaluationId) -> Response:
         "sections": await reports_of(visit.console).sections(visit.console, kept),
         "organisation": (await visit.quick(lambda: _names(visit))).get(kept.record.organisation, ""),
         "publishes": own and bool(visit.session.roles & _PUBLISHES),
-        "withdraws": own and bool(visit.session.roles & _PUBLISHES) or bool(visit.session.roles & _WITHDRAWS),
+        "withdraws": (own and bool(visit.session.roles & _PUBLISHES)) or bool(visit.session.roles & _WITHDRAWS),
     }
     return visit.page("evaluation.html.j2", values)
 
