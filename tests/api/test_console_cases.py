@@ -310,8 +310,8 @@ def _size(server) -> int:
 def test_a_search_of_a_collection_offers_ones_own_cases_alone(desk: Desk) -> None:
     """Nobody learns of a case by the list of grounds from which a search is made."""
     desk.cara.get("/console/collections")
-    desk.cara.post("/console/collections", {"name": "shelf"})
-    path = "/console/collections/shelf/search"
+    desk.cara.post("/console/collections", {"name": "ledge"})
+    path = "/console/collections/ledge/search"
     assert f'value="{desk.case}"' in desk.cara.get(path).text
     assert desk.fred.get(path).status_code == 200
     assert desk.case not in desk.fred.page.text
