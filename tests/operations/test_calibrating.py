@@ -3,12 +3,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.operations.conftest import ME, World
+from tests.operations.conftest import ME, World, open_world
 
 from custodes.errors import Denied, IntegrityError, Invalid, NotFound
 from custodes.evaluation.calibration import Local, Measured, Stated
@@ -17,6 +18,14 @@ from custodes.operations import calibrating
 from custodes.operations.calibrating import Promise, calibrate_alone, promise_of
 
 FAST = Settings(99.0, rounds=100)
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """An installation that the tests share which change nothing of it."""
+    made = open_world(tmp_path_factory.mktemp("lab") / "data")
+    yield made
+    made.app.close()
 
 
 @pytest.fixture
@@ -29,16 +38,16 @@ def table(tmp_path: Path, photos: dict[str, bytes]) -> Path:
     return path
 
 
-def test_too_few_photos_measure_and_change_nothing(world: World, table: Path) -> None:
+def test_too_few_photos_measure_and_change_nothing(lab: World, table: Path) -> None:
     """Rates are told with their intervals; what the data can't carry is said, and the pack's map stays."""
-    found = world.app.calibration.calibrate(ME, table, table.parent, FAST)
+    found = lab.app.calibration.calibrate(ME, table, table.parent, FAST)
     assert (found.measured.count, found.applied) == (2, False)
     assert [s.similarity for s in found.measured.stated if s.similarity in (80, 99)] == [80, 99]
     assert all(k.cosine is None and "not enough data" in k.note for k in found.measured.local)
-    assert world.entry(found.entry)["evaluation_kind"] == "calibration"
+    assert lab.entry(found.entry)["evaluation_kind"] == "calibration"
     assert found.rises == ()
-    assert not world.app.calibration.apply(ME, found).applied
-    assert not (world.config.data / "calibrations").exists()
+    assert not lab.app.calibration.apply(ME, found).applied
+    assert not (lab.config.data / "calibrations").exists()
 
 
 def test_a_stricter_map_is_put_in_force_and_taken_away(
@@ -87,29 +96,29 @@ def test_a_damaged_map_stops_the_engine_and_can_be_taken_away(world: World, tabl
     assert world.app.calibration.calibrate(ME, table, table.parent, FAST).measured.count == 2
 
 
-def test_only_the_operator_changes_the_scale(world: World, table: Path) -> None:
+def test_only_the_operator_changes_the_scale(lab: World, table: Path) -> None:
     """Whoever else asks is refused, before anything is measured and after, and nothing is written."""
     with pytest.raises(Denied):
-        world.app.calibration.check(world.officer)
-    found = world.app.calibration.calibrate(ME, table, table.parent, FAST)
+        lab.app.calibration.check(lab.officer)
+    found = lab.app.calibration.calibrate(ME, table, table.parent, FAST)
     with pytest.raises(Denied):
-        world.app.calibration.apply(world.officer, found)
+        lab.app.calibration.apply(lab.officer, found)
     with pytest.raises(Denied):
-        world.app.calibration.remove(world.rescuer)
+        lab.app.calibration.remove(lab.rescuer)
 
 
-def test_data_that_allow_for_no_map_say_why(world: World, table: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_data_that_allow_for_no_map_say_why(lab: World, table: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The rates are told all the same; to put a map in force is refused."""
 
     def hopeless(scores: np.ndarray, base: calibrating.Calibration, **_: object) -> Measured:
         return Measured(base, len(scores), (), (Local(99.0, 0.00001, 1.0),))
 
     monkeypatch.setattr(calibrating, "measured", hopeless)
-    found = world.app.calibration.calibrate(ME, table, table.parent, FAST)
+    found = lab.app.calibration.calibrate(ME, table, table.parent, FAST)
     assert found.stricter is None
     assert "no map rises" in found.why
     with pytest.raises(Invalid, match="no map"):
-        world.app.calibration.apply(ME, found)
+        lab.app.calibration.apply(ME, found)
 
 
 @pytest.mark.parametrize(
@@ -132,7 +141,7 @@ def test_a_promise_is_kept_or_broken_where_the_whole_interval_says_so(
     assert promise_of(Stated(80.0, 0.4265, 1e-4, rate)) == promise
 
 
-def test_a_rise_that_may_be_chance_is_left_out(world: World, table: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_rise_that_may_be_chance_is_left_out(lab: World, table: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A knot moves only where the lower end of the interval lies above what the pack promises."""
 
     def close(scores: np.ndarray, base: calibrating.Calibration, **_: object) -> Measured:
@@ -142,14 +151,14 @@ def test_a_rise_that_may_be_chance_is_left_out(world: World, table: Path, monkey
         return Measured(base, 3_000_000, stated, (Local(80.0, 1e-4, 0.43), Local(99.0, 1e-5, 0.5)))
 
     monkeypatch.setattr(calibrating, "measured", close)
-    found = world.app.calibration.calibrate(ME, table, table.parent, FAST)
+    found = lab.app.calibration.calibrate(ME, table, table.parent, FAST)
     assert found.left == (80.0,)
     assert [(r.similarity, r.after) for r in found.rises] == [(99.0, 0.5)]
 
 
-def test_without_an_installation_nothing_is_kept(world: World, table: Path, tmp_path: Path) -> None:
+def test_without_an_installation_nothing_is_kept(lab: World, table: Path, tmp_path: Path) -> None:
     """The same figures, no entry, no folder."""
-    config = replace(world.config, data=tmp_path / "none")
+    config = replace(lab.config, data=tmp_path / "none")
     found = calibrate_alone(config, table, table.parent, FAST)
     assert (found.measured.count, found.entry) == (2, None)
     assert not (tmp_path / "none").exists()
