@@ -34,7 +34,8 @@ from custodes.governance.request import (
 from custodes.governance.rulebook import load, shipped
 
 MILLISECOND = timedelta(milliseconds=1)
-PLACES = (("ZZ", "ZZ"), ("US-WA", "US"), ("US-IL", "US"), ("DE", "DE"), ("GB", "GB"))
+PLACES = (("ZZ", "ZZ"), ("US-WA", "US"), ("DE", "DE"))
+"""Nowhere, a state with a rulebook of its own, a country with two; the moratorium is the same everywhere."""
 ACTIONS = (Action.COMPARE, Action.SEARCH_REFERENCES, Action.SEARCH_SUBJECTS, Action.WATCH, Action.ENROL)
 CASES = ("none", "right", "other kind", "closed", "somebody else's")
 BEGINS = {
@@ -130,9 +131,9 @@ def test_nothing_slips_through_the_moratorium(form: str) -> None:
         assert (name in named) == bound, point
         assert ENGINE_ERROR not in named, point
         seen["bound" if bound else "permitted" if decision.allowed else "denied otherwise"] += 1
-    assert sum(seen.values()) == 6 * 5 * 10 * 5 * 5 * 6
-    assert seen["bound"] > 5000
-    assert seen["permitted"] > 1000
+    assert sum(seen.values()) == 6 * len(PLACES) * 10 * 5 * 5 * 6
+    assert seen["bound"] > 3000
+    assert seen["permitted"] > 600
 
 
 @pytest.mark.parametrize("org_class", [OrgClass.VICTIM_RESCUE, OrgClass.LAW_ENFORCEMENT])
@@ -185,7 +186,7 @@ def test_no_single_score_reaches_the_police(role: Role) -> None:
         assert not (decision.allowed and bound), facts
         assert ENGINE_ERROR not in named, facts
         seen["refused" if bound else "permitted" if decision.allowed else "denied otherwise"] += 1
-    assert seen["refused"] == 5 * 10 * 3
+    assert seen["refused"] == len(PLACES) * 10 * 3
     assert (seen["permitted"] > 10) == (role != Role.OVERSIGHT), seen
 
 
@@ -211,4 +212,4 @@ def test_no_case_slips_through_the_moratorium(form: str) -> None:
         assert named <= {name, "base.case-of-class"}, facts
         assert not (decision.allowed and bound), facts
         seen["bound" if bound else "permitted" if decision.allowed else "of another class"] += 1
-    assert min(seen.values()) > 100, seen
+    assert min(seen.values()) > 60, seen

