@@ -50,7 +50,7 @@ def run(quick: bool) -> list[Row]:
         app = App.open(replace(load(environ={}), data=Path(folder)))
         face_id = enrol_random(app, "bench", count)
         caller, engine = app.identity.operator(), app.engines.default
-        collections, references = app.faces._collections, app.faces._references
+        collections, references = app.collections._collections, app.faces._references
         jpeg = photo(640, 100_000)
 
         def least(_: str) -> float:
