@@ -127,24 +127,10 @@ class EvaluationOperations:
             evaluation = evaluation_of(job, run, what, state.rules.hash, now, discloses=discloses)
             self._check_people(state, using.permit.organisation, evaluation)
             document = to_json(evaluation)
-            record = EvaluationRecord(
-                id=new_id("eval"),
-                organisation=using.permit.organisation,
-                kind=job.kind,
-                pack=what.pack,
-                fingerprint=what.fingerprint,
-                title=job.title,
-                column=", ".join(_columns(evaluation)),
-                dataset=run.dataset.sha256,
-                verdict=verdict_of(evaluation),
-                made_at=evaluation.made_at,
-                made_by=caller.principal,
-                entry=None,
-                published_at=None,
-            )
+            record = _record(caller, using.permit.organisation, evaluation)
             using.part.note(
                 evaluation=record.id,
-                evaluation_kind=job.kind,
+                evaluation_kind=record.kind,
                 fingerprint=what.fingerprint,
                 model=what.pack_version,
                 photos=run.dataset.photos,
@@ -320,6 +306,23 @@ class EvaluationOperations:
     def _sees_all(self, c: sa.Connection, caller: Caller) -> bool:
         roles = self._registry.state(c).principals[caller.principal].roles
         return Role.OPERATOR in roles or Role.OVERSIGHT in roles
+
+
+def _record(caller: Caller, organisation: str, evaluation: Evaluation) -> EvaluationRecord:
+    """Return what lists and rules know of an evaluation that was made just now."""
+    return EvaluationRecord(
+        id=new_id("eval"),
+        organisation=organisation,
+        kind=evaluation.figures.kind,
+        pack=evaluation.deployed.pack,
+        fingerprint=evaluation.deployed.fingerprint,
+        title=evaluation.dataset.title,
+        column=", ".join(_columns(evaluation)),
+        dataset=evaluation.dataset.sha256,
+        verdict=verdict_of(evaluation),
+        made_at=evaluation.made_at,
+        made_by=caller.principal,
+    )
 
 
 def _unknown(evaluation: str) -> NotFound:

@@ -237,7 +237,7 @@ class RobustnessJob:
         photos = [hashlib.sha256(data.paths[k].read_bytes()).hexdigest() for k in used]
         people = len({int(data.subjects[k]) for k in used})
         note = f"{len(mated)} mated and {len(others)} non-mated pairs of the table's {len(paths)}, taken evenly"
-        dataset = Dataset(self.title, digest(data.sha256, photos), len(used), people, (note, *data.notes))
+        dataset = Dataset("", digest(data.sha256, photos), len(used), people, (note, *data.notes))
         return Run(figures, dataset, ScoreTable.empty(), ())
 
 
@@ -262,10 +262,9 @@ class AttackJob:
         """Measure; see :meth:`Job.run`."""
         presentations = read_presentations(self.table)
         figures = attacks(presentations, self.threshold, self.settings)
-        digest = hashlib.sha256(self.table.read_bytes()).hexdigest()
-        dataset = Dataset(
-            self.title, digest, len(presentations), 0, ("the scores are of a model that isn't part of this",)
-        )
+        table = hashlib.sha256(self.table.read_bytes()).hexdigest()
+        note = "the scores are of a model that isn't part of this"
+        dataset = Dataset("", table, len(presentations), 0, (note,))
         return Run(figures, dataset, ScoreTable.empty(), ())
 
 
