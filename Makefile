@@ -6,12 +6,12 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check -q
 NPM_CI := npm ci --silent --no-audit --no-fund
 
-.PHONY: serve test bench lint types rooms unit cover chromium format clean lock
+.PHONY: serve test bench lint types rooms unit cover chromium gstreamer format clean lock
 
 serve: $(VENV)/.base
 	@$(BIN)/custodes serve
 
-test: $(VENV)/.dev tests/clients/javascript/node_modules chromium
+test: $(VENV)/.dev tests/clients/javascript/node_modules chromium gstreamer
 	@$(MAKE) --no-print-directory -j3 lint types rooms
 	@$(MAKE) --no-print-directory unit
 
@@ -49,6 +49,14 @@ tests/clients/javascript/node_modules: tests/clients/javascript/package-lock.jso
 chromium:
 	@if ! command -v chromium >/dev/null && command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
 	  apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium fonts-dejavu-core >/dev/null; \
+	fi
+
+# Tests of cameras read real RTSP from GStreamer's server; without it they say that they skip.
+GSTREAMER := python3-gi gir1.2-gst-rtsp-server-1.0 gstreamer1.0-rtsp gstreamer1.0-plugins-base gstreamer1.0-plugins-good \
+             gstreamer1.0-plugins-bad
+gstreamer:
+	@if ! dpkg -s $(GSTREAMER) >/dev/null 2>&1 && command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
+	  apt-get update -qq && apt-get install -y -qq --no-install-recommends $(GSTREAMER) >/dev/null; \
 	fi
 
 # --- environments ---------------------------------------------------------------------------------------------

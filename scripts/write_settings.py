@@ -50,6 +50,10 @@ _TITLES = {
     "limits": "`[limits]`",
     "imports": "`[imports]`",
     "casework": "`[casework]`",
+    "cameras": "`[cameras]`",
+    "mqtt": "`[mqtt]`",
+    "sharing": "`[sharing]`",
+    "streams": "`[streams]`",
     "s3": "`[s3]`",
     "log": "`[log]`",
 }

@@ -200,6 +200,71 @@ class Casework:
 
 
 @dataclass(frozen=True, slots=True)
+class Cameras:
+    """Cameras: what is read, recorded and looked at."""
+
+    folder: str = _setting("", "Folder of recorded video; empty means DATA/video.", unit="path")
+    files: str = _setting("", "Folder below which files may stand in for cameras; empty lets none.", unit="path")
+    run: bool = _setting(True, "The server runs the cameras that are enabled.")
+    segment_seconds: float = _setting(
+        10.0, "Least length of a file of recorded video; it ends before the next key picture.", unit="seconds", least=1
+    )
+    frames_per_second: float = _setting(
+        5.0, "So often, at most, faces are looked for while something moves.", least=0.1, most=30
+    )
+    free_bytes: int = _setting(
+        1_000_000_000,
+        "While the disk has less, the oldest video is deleted, and recording pauses if that isn't enough.",
+        unit="bytes",
+        least=0,
+    )
+    most_pixels: int = _setting(40_000_000, "Larger pictures are recorded, and never decoded.", unit="pixels", least=1)
+    retention_seconds: float = _setting(
+        60.0, "Video is looked through for what is kept long enough so often.", unit="seconds", least=1
+    )
+    face_pixels: int = _setting(32, "Faces that are smaller are not looked at in video.", unit="pixels", least=16)
+
+
+@dataclass(frozen=True, slots=True)
+class Mqtt:
+    """Events of cameras on an MQTT broker, as Home Assistant discovers them."""
+
+    host: str = _setting("", "Address of the broker; empty for none.")
+    port: int = _setting(1883, "Its port.", least=1, most=65_535)
+    username: str = _setting("", "User name there.")
+    password: str = _setting("", "Password there.")
+    tls: bool = _setting(False, "Whether the connection is encrypted; the broker's certificate is then checked.")
+    organisation: str = _setting(
+        "", "Organisation whose cameras are told of, by id; empty for the only one that has cameras."
+    )
+    prefix: str = _setting("custodes", "First part of all topics.", form=r"[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*")
+    discovery: str = _setting(
+        "homeassistant",
+        "Prefix of Home Assistant's discovery; empty for none.",
+        form=r"([A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*)?",
+    )
+    names: bool = _setting(True, "Whether people who are recognised are told by name.")
+
+
+@dataclass(frozen=True, slots=True)
+class Sharing:
+    """Requests for footage, and clips that are shared."""
+
+    boards: tuple[str, ...] = _setting(
+        (), "URLs of the boards on which agencies publish their requests: https://agency.example/v1/board."
+    )
+    poll_seconds: float = _setting(900.0, "Boards are read so often, whatever stands on them.", unit="seconds", least=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Streams:
+    """Where stream processors send what they find, which Rekognition sends to Kinesis and SNS."""
+
+    folder: str = _setting("", "Folder of the NDJSON files of data streams; empty means DATA/streams.", unit="path")
+    webhooks: tuple[str, ...] = _setting((), "URLs to which data streams may be sent; others are refused.")
+
+
+@dataclass(frozen=True, slots=True)
 class S3:
     """Where ``Image.S3Object`` reads from."""
 
@@ -248,6 +313,10 @@ class Config:
     limits: Limits = field(default_factory=Limits)
     imports: Imports = field(default_factory=Imports)
     casework: Casework = field(default_factory=Casework)
+    cameras: Cameras = field(default_factory=Cameras)
+    mqtt: Mqtt = field(default_factory=Mqtt)
+    sharing: Sharing = field(default_factory=Sharing)
+    streams: Streams = field(default_factory=Streams)
     s3: S3 = field(default_factory=S3)
     log: Log = field(default_factory=Log)
 
@@ -282,6 +351,21 @@ class Config:
     def spool(self) -> Path:
         """Folder where uploads lie, sealed, until they are brought into a case."""
         return self.data / "spool"
+
+    @property
+    def video(self) -> Path:
+        """Folder of recorded video."""
+        return Path(self.cameras.folder).expanduser() if self.cameras.folder else self.data / "video"
+
+    @property
+    def shares(self) -> Path:
+        """Folder of packages that are shared, encrypted for whom they are shared with."""
+        return self.data / "shares"
+
+    @property
+    def stream_folder(self) -> Path:
+        """Folder of the data streams of stream processors."""
+        return Path(self.streams.folder).expanduser() if self.streams.folder else self.data / "streams"
 
     @property
     def bucket_root(self) -> Path:

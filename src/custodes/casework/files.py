@@ -21,8 +21,8 @@ from custodes.casework.schema import (
     case_sightings,
     exposures,
 )
-from custodes.casework.sealing import Sealer, moment, new_id, time_of, words
 from custodes.db import Vault
+from custodes.db.sealing import Sealer, moment, new_id, time_of, words
 from custodes.errors import Conflict, Invalid, NotFound
 
 __all__ = ["CaseFiles", "CaseUse"]

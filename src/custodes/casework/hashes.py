@@ -21,8 +21,8 @@ import pdqhash
 import sqlalchemy as sa
 
 from custodes.casework.schema import hash_lists
-from custodes.casework.sealing import Sealer, new_id, time_of, words
 from custodes.db import Vault
+from custodes.db.sealing import Sealer, new_id, time_of, words
 from custodes.domain import UInt8
 from custodes.errors import Invalid, NotFound
 

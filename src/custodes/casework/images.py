@@ -15,8 +15,8 @@ import sqlalchemy as sa
 
 from custodes.casework.model import CandidateState, CaseImage, FaceRecord, ImageRole
 from custodes.casework.schema import case_faces, case_images, case_pictures, found_candidates, search_records
-from custodes.casework.sealing import Sealer, moment, seconds, time_of, words
 from custodes.db import Vault
+from custodes.db.sealing import Sealer, moment, seconds, time_of, words
 from custodes.errors import NotFound
 
 __all__ = ["CaseImages", "Forgotten", "Resting"]

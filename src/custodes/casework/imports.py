@@ -17,8 +17,8 @@ import sqlalchemy as sa
 
 from custodes.casework.model import Import, ImportItem, ImportState, ItemOutcome
 from custodes.casework.schema import import_items, imports
-from custodes.casework.sealing import Sealer, moment, new_id, time_of, words
 from custodes.db import Vault
+from custodes.db.sealing import Sealer, moment, new_id, time_of, words
 from custodes.errors import Conflict, NotFound
 
 __all__ = ["HELD_FOR", "UPLOAD", "Imports", "Lost", "inert", "printable"]

@@ -26,8 +26,8 @@ from custodes.casework.schema import (
     review_outcomes,
     sittings,
 )
-from custodes.casework.sealing import Sealer, moment, time_of, words
 from custodes.db import Vault
+from custodes.db.sealing import Sealer, moment, time_of, words
 from custodes.errors import Conflict, Invalid, NotFound
 
 __all__ = ["SEEN", "ReviewerFigures", "Reviews", "check_answer"]

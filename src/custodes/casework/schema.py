@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Casework's tables. Ids are random and tell nothing; words and pictures are sealed, each row under its own key.
 
-``secret`` and ``secret_key`` are JSON, sealed by :class:`~custodes.casework.sealing.Sealer`. Rows of other rooms are
+``secret`` and ``secret_key`` are JSON, sealed by :class:`~custodes.db.sealing.Sealer`. Rows of other rooms are
 named by their ids: cases and principals of governance, collections (random id) and references of the gallery.
 """
 

@@ -35,8 +35,8 @@ from custodes.casework.schema import (
     search_runs,
     standing_searches,
 )
-from custodes.casework.sealing import Sealer, moment, new_id, time_of
 from custodes.db import Vault
+from custodes.db.sealing import Sealer, moment, new_id, time_of
 from custodes.errors import Conflict, NotFound
 
 __all__ = ["RUN_HELD_FOR", "Searches"]

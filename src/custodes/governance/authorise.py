@@ -25,6 +25,7 @@ from custodes.governance.request import (
     Action,
     AuthorityFacts,
     AuthorityKind,
+    CameraFacts,
     CaseFacts,
     ConsentFacts,
     EvaluationFacts,
@@ -83,6 +84,7 @@ class Ask:
         results: facts of kept results.
         review: how a candidate is judged.
         discloses: what an evaluation gives out beside its figures: ``scores``, ``faces``.
+        camera: the organisation whose camera's video is used, by id.
     """
 
     action: Action
@@ -94,6 +96,7 @@ class Ask:
     results: ResultFacts | None = None
     review: ReviewFacts | None = None
     discloses: frozenset[str] = frozenset()
+    camera: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +187,7 @@ class Authoriser:
         appoints: Role | None = None,
         dismisses: Role | None = None,
         case_kind: Purpose | None = None,
+        approved_by: frozenset[str] = frozenset(),
     ) -> Permit:
         """Decide on an act of those who govern; see :class:`~custodes.governance.request.Act` for what is stated.
 
@@ -212,6 +216,7 @@ class Authoriser:
             dismisses=None if dismisses is None else str(dismisses),
             police=True if state.is_police(principal.person) else None,
             case_kind=None if case_kind is None else str(case_kind),
+            approved_by=approved_by or None,
             target_org=None if case_kind is None else _known_org(state, organisation if of is None else of),
         )
         return self._decided(state, caller, Request(caller.principal, action, facts))
@@ -287,6 +292,8 @@ class Authoriser:
             review=ask.review,
             evaluation=self._evaluation(state, organisation, ask, now),
             discloses=ask.discloses or None,
+            live=ask.action == Action.WATCH,
+            camera=_camera(state, ask.camera, organisation),
         )
         if self.is_counted(state, caller, ask.action):
             uses = self._watch.uses(c, caller.principal, organisation, now)
@@ -404,6 +411,13 @@ def _known_org(state: State, organisation: str) -> OrganisationFacts | None:
 def _suspended(state: State, principal: str) -> bool:
     found = state.principals[principal]
     return found.suspended_at is not None or state.organisations[found.organisation].suspended_at is not None
+
+
+def _camera(state: State, owner: str | None, organisation: str) -> CameraFacts | None:
+    if owner is None:
+        return None
+    known = state.organisations.get(owner)
+    return CameraFacts(owner == organisation, str(known.org_class) if known else "none")
 
 
 def _target(state: State, held: Held | None, organisation: str) -> Target | None:

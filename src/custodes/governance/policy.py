@@ -30,6 +30,7 @@ from custodes.governance.memo import Memo
 from custodes.governance.moratorium import Exemption, Moratorium
 from custodes.governance.request import Action, Request, Use, to_json
 from custodes.governance.rulebook import BASE, RESERVED, Rulebook, schema_text
+from custodes.governance.words import FILM
 
 __all__ = ["ENGINE_ERROR", "Decision", "Rule", "RuleSet", "cedar_of"]
 
@@ -42,7 +43,7 @@ _FORMAT = "custodes rule set 1"
 _ANNOTATIONS = frozenset({"id", "citation", "explain", "remedy"})
 _CASES = "cases"
 _LONGEST = 1100  # characters of an annotation, which becomes part of an error message; a moratorium's has 1,000
-_ON_SERVICE = frozenset({Action.DETECT, Action.COMPARE, Action.LIST_COLLECTIONS, Action.EVALUATE})
+_ON_SERVICE = frozenset({Action.DETECT, Action.COMPARE, Action.LIST_COLLECTIONS, Action.EVALUATE, *FILM})
 _FAULTS = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
 
 

@@ -37,6 +37,7 @@ __all__ = [
     "Action",
     "AuthorityFacts",
     "AuthorityKind",
+    "CameraFacts",
     "CaseFacts",
     "ConsentFacts",
     "EvaluationFacts",
@@ -145,6 +146,14 @@ class Target:
 
 
 @dataclass(frozen=True, slots=True)
+class CameraFacts:
+    """The camera whose video is used: whether it is the asking organisation's own, and of which class its owner is."""
+
+    own: bool
+    owner_class: str
+
+
+@dataclass(frozen=True, slots=True)
 class Uses:
     """Searches and comparisons of today (UTC), before this one: by the principal, and by its organisation.
 
@@ -240,6 +249,7 @@ class Use:
         evaluation: what is known of how accurate this is, where alike faces are told and something is.
         discloses: what an evaluation gives out beside its figures: ``scores`` of single comparisons, ``faces``; None
             for nothing.
+        camera: whose video is used, if any is.
     """
 
     now: datetime
@@ -269,6 +279,7 @@ class Use:
     review: ReviewFacts | None = None
     evaluation: EvaluationFacts | None = None
     discloses: frozenset[str] | None = None
+    camera: CameraFacts | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,6 +296,7 @@ class Act:
         appoints, dismisses: the role that ``ManagePeople`` gives or takes, if it does; to suspend its holder takes it.
         case_kind, target_org: of what kind the case is that is opened, and for which organisation, which may be another
             than the actor's.
+        approved_by: the people who have approved a request for video before; None for nobody.
     """
 
     now: datetime
@@ -303,6 +315,7 @@ class Act:
     police: bool | None = None
     case_kind: str | None = None
     target_org: OrganisationFacts | None = None
+    approved_by: frozenset[str] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-__all__ = ["COUNTED", "NO_JURISDICTION", "SEARCHES", "Action", "AuthorityKind", "OrgClass", "Purpose", "Role"]
+__all__ = ["COUNTED", "FILM", "NO_JURISDICTION", "SEARCHES", "Action", "AuthorityKind", "OrgClass", "Purpose", "Role"]
 
 NO_JURISDICTION = "ZZ"
 """Jurisdiction of an organisation that hasn't said where it is (ISO 3166-1 keeps ZZ for its users)."""
@@ -91,6 +91,8 @@ class Action(StrEnum):
     REVIEW = "Review"
     EVALUATE = "Evaluate"
     SCORE_PAIRS = "ScorePairs"
+    VIEW_VIDEO = "ViewVideo"
+    EXPORT_VIDEO = "ExportVideo"
     MANAGE_ORGANISATIONS = "ManageOrganisations"
     MANAGE_PEOPLE = "ManagePeople"
     MANAGE_KEYS = "ManageKeys"
@@ -101,6 +103,13 @@ class Action(StrEnum):
     FILE_CONSENT = "FileConsent"
     ATTEST_DUTY = "AttestDuty"
     DISCLOSE = "Disclose"
+    MANAGE_CAMERAS = "ManageCameras"
+    SHARE_VIDEO = "ShareVideo"
+    RECORD_PROCESS = "RecordProcess"
+    ENROL_AGENCY = "EnrolAgency"
+    CERTIFY_OFFICER = "CertifyOfficer"
+    REQUEST_VIDEO = "RequestVideo"
+    APPROVE_VIDEO_REQUEST = "ApproveVideoRequest"
     PUBLISH_EVALUATION = "PublishEvaluation"
     WITHDRAW_EVALUATION = "WithdrawEvaluation"
     DECLARE_MORATORIUM = "DeclareMoratorium"
@@ -113,6 +122,9 @@ class Action(StrEnum):
 
 SEARCHES = frozenset({Action.SEARCH_REFERENCES, Action.SEARCH_SUBJECTS, Action.WATCH})
 """One-to-many: what is answered with candidates."""
+
+FILM = frozenset({Action.VIEW_VIDEO, Action.EXPORT_VIDEO})
+"""What is done with a camera's video."""
 
 COUNTED = SEARCHES | {Action.COMPARE, Action.ASSOCIATE, Action.SCORE_PAIRS}
 """Whatever tells how alike faces are: what counts against the caps."""

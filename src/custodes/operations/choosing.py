@@ -15,8 +15,8 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from custodes.casework import CaseFile, CaseImage, CaseStatus, FoundCandidate, Pending, ReviewItem, Sitting
-from custodes.casework.sealing import new_id
 from custodes.db import hold
+from custodes.db.sealing import new_id
 from custodes.errors import NotFound
 from custodes.governance import Principal, Purpose
 from custodes.operations.comparing import face_of

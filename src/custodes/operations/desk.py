@@ -24,8 +24,8 @@ from custodes.casework import (
     Searches,
 )
 from custodes.casework.hashes import perceptual_hash
-from custodes.casework.sealing import new_id
 from custodes.db import Database
+from custodes.db.sealing import new_id
 from custodes.domain import Face, QualityFilter
 from custodes.errors import Denied, NotFound
 from custodes.gallery import Collection, Collections

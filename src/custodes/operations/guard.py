@@ -239,6 +239,7 @@ class Guard:
         results: ResultFacts | None = None,
         review: ReviewFacts | None = None,
         discloses: frozenset[str] = frozenset(),
+        camera: str | None = None,
     ) -> Iterator[Using]:
         """Authorise a use, let it be done, and record it.
 
@@ -253,6 +254,7 @@ class Guard:
             results: facts of kept results.
             review: how a candidate is judged.
             discloses: what an evaluation gives out beside its figures: ``scores``, ``faces``.
+            camera: the organisation whose camera's video is used, by id.
 
         Raises:
             Refused: if a rule forbids it.
@@ -260,7 +262,7 @@ class Guard:
         """
         self._written.indexes = ()
         target = held(collection) if isinstance(collection, Collection) else collection
-        ask = Ask(action, target, None, attributes, label, subjects, results, review, discloses)
+        ask = Ask(action, target, None, attributes, label, subjects, results, review, discloses, camera)
         try:
             with self._db.read() as c:
                 state = self._registry.state(c)
@@ -431,6 +433,7 @@ class Guard:
         appoints: Role | None = None,
         dismisses: Role | None = None,
         case_kind: Purpose | None = None,
+        approved_by: frozenset[str] = frozenset(),
     ) -> Iterator[Acting]:
         """Authorise an act of those who govern, let it be done in one transaction, and record it there.
 
@@ -442,6 +445,7 @@ class Guard:
             proposer: the person whose proposal is approved.
             appoints, dismisses: the role that somebody is given or loses, if it is one that the rules guard.
             case_kind: of what kind the case is that is opened.
+            approved_by: the people who have approved a request for video before.
 
         Raises:
             Refused: if a rule forbids it.
@@ -462,6 +466,7 @@ class Guard:
                     appoints=appoints,
                     dismisses=dismisses,
                     case_kind=case_kind,
+                    approved_by=approved_by,
                 )
                 acting = Acting(c, now, permit)
                 yield acting

@@ -30,9 +30,9 @@ from custodes.casework import (
     KnownHashes,
 )
 from custodes.casework.imports import printable
-from custodes.casework.sealing import new_id
 from custodes.config import Limits
 from custodes.db import hold
+from custodes.db.sealing import new_id
 from custodes.domain import Face, QualityFilter, Reference
 from custodes.errors import Invalid
 from custodes.gallery import Collection, NewReference, References

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 
 from custodes.casework import CaseFile, Import, ImportItem, ImportState, ItemOutcome
 from custodes.casework.imports import printable
-from custodes.casework.sealing import new_id, words
+from custodes.db.sealing import new_id, words
 from custodes.errors import Conflict, Invalid
 from custodes.governance import Action, Caller
 from custodes.operations.cases import CaseOperations

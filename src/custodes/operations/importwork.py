@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from custodes.casework import CaseFile, Import, ImportState, ItemOutcome, Lost
-from custodes.casework.sealing import new_id
+from custodes.db.sealing import new_id
 from custodes.errors import Conflict, CustodesError, Denied, NotFound, Unavailable
 from custodes.gallery import Collection
 from custodes.governance import Action, Caller, Purpose

@@ -16,7 +16,7 @@ import numpy as np
 
 from custodes.casework import CandidateState, CaseImage, FoundCandidate, Similar
 from custodes.casework.hashes import NEAR, distance
-from custodes.casework.sealing import new_id
+from custodes.db.sealing import new_id
 from custodes.domain import Float32
 
 __all__ = ["ADVICE", "Hit", "advice", "age_gap", "fused", "grouped"]

@@ -26,7 +26,7 @@ from custodes.casework import (
     SearchRecord,
     Standing,
 )
-from custodes.casework.sealing import new_id
+from custodes.db.sealing import new_id
 from custodes.domain import Candidate, Face, Template
 from custodes.errors import Conflict, CustodesError, Invalid, NotFound
 from custodes.gallery import Collection, References

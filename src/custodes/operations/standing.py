@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from custodes.casework import CaseFile, CaseStatus, ImageRole, Imports, RunState, Standing
-from custodes.casework.sealing import new_id
+from custodes.db.sealing import new_id
 from custodes.errors import CustodesError, NotFound
 from custodes.gallery import Collection
 from custodes.governance import OPERATOR, Caller, Keys, Purpose, Refused

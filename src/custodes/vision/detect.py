@@ -81,6 +81,11 @@ class Detector:
         outputs = dict(zip(self._model.outputs, self._model.run(x), strict=True))
         return self._decode(outputs, full_height, full_width, threshold)
 
+    @staticmethod
+    def shrunk(pixels: UInt8, side: int) -> UInt8:
+        """Return a picture of at most ``side`` pixels a side."""
+        return _resized(pixels, min(1.0, side / max(pixels.shape[:2])))
+
     def find(self, pixels: UInt8, threshold: float) -> Detections:
         """Look for upright faces of any size; best first, no two alike."""
         height, width = pixels.shape[:2]

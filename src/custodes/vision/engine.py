@@ -149,6 +149,21 @@ class Engine:
             faces.append(face if image.whole is None else scaled(face, image.scale))
         return tuple(faces)
 
+    def glance(self, pixels: UInt8, *, side: int = 640, max_faces: int = 20) -> tuple[Face, ...]:
+        """Find the upright faces in a picture of a video, the largest first: quick, and content to miss some.
+
+        Args:
+            pixels: ``(h, w, 3)`` uint8 BGR.
+            side: the picture is looked at with at most so many pixels a side; faces below about a thirtieth of it are
+                missed.
+            max_faces: report at most so many.
+        """
+        found = self._finder.glance(pixels, max_faces, side)
+        return tuple(
+            _face(pixels, box, float(confidence), mesh)
+            for box, confidence, mesh in zip(found.boxes, found.confidences, found.meshes, strict=True)
+        )
+
     def embed(self, faces: Sequence[Face]) -> tuple[Template, ...]:
         """Make a template of each face, in their order."""
         if not faces:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How casework's stores seal: words and pictures under a key of each row's own, bound to the row's id."""
+"""How the rooms' stores seal: words and pictures under a key of each row's own, bound to the row's id."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from datetime import datetime
 
 import orjson
 
-from custodes.db import Vault
 from custodes.db.values import new_id, seconds, time_of
+from custodes.db.vault import Vault
 from custodes.errors import Invalid
 
 __all__ = ["Sealer", "moment", "new_id", "seconds", "time_of", "words"]
