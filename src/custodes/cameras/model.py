@@ -215,7 +215,7 @@ class Segment:
     Attributes:
         camera: whose.
         start, end: of its pictures, milliseconds since 1970.
-        bytes: size of the file.
+        size: of the file, in bytes.
         sha256: of the file, 32 bytes.
         width, height: pixels.
         mime: what Media Source Extensions call it; empty if browsers don't know it.
@@ -224,7 +224,7 @@ class Segment:
     camera: str
     start: int
     end: int
-    bytes: int
+    size: int
     sha256: bytes
     width: int
     height: int

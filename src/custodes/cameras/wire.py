@@ -124,14 +124,14 @@ class SegmentDone:
 
     Attributes:
         start, end: of its pictures, milliseconds since 1970.
-        bytes: size of the file.
+        size: of the file, in bytes.
         sha256: of the file, hexadecimal.
         width, height, mime: as of :class:`Up`.
     """
 
     start: int
     end: int
-    bytes: int
+    size: int
     sha256: str
     width: int
     height: int
