@@ -8,6 +8,14 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from custodes.cameras.courier import Courier
+from custodes.cameras.events import EventStore
+from custodes.cameras.footagestore import FootageStore
+from custodes.cameras.hooks import HookStore
+from custodes.cameras.index import SegmentIndex
+from custodes.cameras.model import Camera
+from custodes.cameras.reach import Reach
+from custodes.cameras.store import CameraStore
 from custodes.casework import CaseFiles, CaseImages, HashLists, Imports, Reviews, Searches
 from custodes.config import Config
 from custodes.db import Database, Vault, make_private_folder
@@ -31,12 +39,17 @@ from custodes.governance import (
 from custodes.ledger import FileSigner, Log
 from custodes.operations.accounts import Accounts
 from custodes.operations.admission import Admission
+from custodes.operations.announcing import Announcer
 from custodes.operations.beginning import begin
 from custodes.operations.browsers import Browsers
 from custodes.operations.browsing import Browsing
 from custodes.operations.buckets import Buckets, LocalBuckets, S3Buckets
 from custodes.operations.bundle import BundleOperations
 from custodes.operations.calibrating import CalibrationOperations
+from custodes.operations.camerakeeping import CameraKeeping
+from custodes.operations.cameralive import LiveHub
+from custodes.operations.camerarun import CameraRun
+from custodes.operations.cameras import CameraOperations
 from custodes.operations.candidates import CandidateOperations
 from custodes.operations.caseerasure import CaseErasure
 from custodes.operations.cases import CaseOperations
@@ -47,10 +60,13 @@ from custodes.operations.dossier import Dossier
 from custodes.operations.engines import Engines
 from custodes.operations.erasure import Eraser, ErasureOperations
 from custodes.operations.evaluations import EvaluationOperations
+from custodes.operations.exporting import ExportOperations
 from custodes.operations.faces import FaceOperations
+from custodes.operations.footage import FootageOperations
 from custodes.operations.grounds import GroundOperations
 from custodes.operations.guard import Guard
 from custodes.operations.hashlists import HashListOperations
+from custodes.operations.hooks import HookOperations
 from custodes.operations.identity import Identity
 from custodes.operations.images import Images
 from custodes.operations.importing import Bench
@@ -58,21 +74,26 @@ from custodes.operations.imports import ImportOperations
 from custodes.operations.invitations import Invitations
 from custodes.operations.leads import LeadOperations
 from custodes.operations.ledger import LedgerOperations
+from custodes.operations.library import LibraryOperations
 from custodes.operations.managing import Managing
 from custodes.operations.oversight import OversightOperations
 from custodes.operations.overview import Overview
 from custodes.operations.packs import PackOperations
 from custodes.operations.people import PeopleOperations
 from custodes.operations.pictures import PictureOperations
+from custodes.operations.recognising import Watching
+from custodes.operations.redactor import Redactor
 from custodes.operations.reviewing import ReviewOperations
 from custodes.operations.rules import RuleOperations
 from custodes.operations.searching import CaseSearches
+from custodes.operations.sightings import SightingOperations
 from custodes.operations.signin import SignIn
 from custodes.operations.sources import Sources
 from custodes.operations.spool import Spool
 from custodes.operations.standing import StandingSearches
 from custodes.operations.subjects import SubjectOperations
 from custodes.operations.testing import TestingOperations
+from custodes.operations.watching import Watcher
 from custodes.vision.engine import Engine
 from custodes.vision.pack import open_pack
 
@@ -126,6 +147,16 @@ class App:
     evaluations: EvaluationOperations
     calibration: CalibrationOperations
     casework: Casework
+    footage: FootageOperations
+    cameras: CameraOperations
+    keeping: CameraKeeping
+    live: LiveHub
+    sightings: SightingOperations
+    library: LibraryOperations
+    exports: ExportOperations
+    announcer: Announcer
+    hooks: HookOperations
+    watching: Watching
     page_key: bytes
     door_key: bytes
     _database: Database
@@ -189,7 +220,8 @@ class App:
         retention = Retention(database, references, subjects, clock=clock)
         searches = Searches(vault)
         files, kept = CaseFiles(vault), CaseImages(vault)
-        eraser = Eraser(retention, log, watch, grounds, searches, kept)
+        events, index, camera_store = EventStore(vault), SegmentIndex(), CameraStore(vault)
+        eraser = Eraser(retention, log, watch, grounds, searches, kept, events)
         on_which_ground = GroundOperations(guard, database, registry, grounds, watch, collections)
         desk = Desk(
             database,
@@ -234,13 +266,35 @@ class App:
         faces = FaceOperations(
             guard, admission, engines, references, images, eraser, config.limits, _switched_on(config)
         )
+        people_of = SubjectOperations(guard, admission, engines, references, subjects, images, config.limits)
+        library = LibraryOperations(
+            guard,
+            database,
+            admission,
+            collections,
+            references,
+            subjects,
+            grounds,
+            events,
+            eraser,
+            shelves,
+            faces,
+            people_of,
+            on_which_ground,
+        )
+        keeping = CameraKeeping(database, camera_store, index, events, config)
+        cameras = CameraOperations(guard, database, camera_store, index, events, admission, config, keeping)
+        announcer = Announcer()
+        reach = Reach(config.server.port)
+        hooks = HookOperations(guard, database, HookStore(vault), Courier(reach), reach, announcer.tell)
+        announcer.add_sink("webhooks", hooks.tell)
         return cls(
             config=config,
             engines=engines,
             guard=guard,
             faces=faces,
             collections=shelves,
-            subjects=SubjectOperations(guard, admission, engines, references, subjects, images, config.limits),
+            subjects=people_of,
             identity=identity,
             sign_in=sign_in,
             accounts=Accounts(guard, database, people, logins, sign_in),
@@ -285,6 +339,18 @@ class App:
                 leads=LeadOperations(guard, desk, pictures, dossier, log, review.see),
                 bundles=BundleOperations(guard, desk, pictures, bench.store, dossier, log, review.see),
             ),
+            footage=FootageOperations(guard, database, registry, FootageStore(), log),
+            cameras=cameras,
+            keeping=keeping,
+            live=LiveHub(),
+            sightings=SightingOperations(guard, database, camera_store, events, subjects, library),
+            library=library,
+            exports=ExportOperations(guard, database, index, cameras, Redactor(config)),
+            announcer=announcer,
+            hooks=hooks,
+            watching=Watching(
+                guard, database, admission, engines, references, retention, grounds, events, config.cameras
+            ),
             page_key=vault.derive("page-token"),
             door_key=vault.derive("console"),
             _database=database,
@@ -296,6 +362,11 @@ class App:
         self.engines.default.warm()
         for name in self.collections.names():
             self.faces.warm(name)
+
+    def camera_run(self, camera: Camera, credit: Callable[[], None]) -> CameraRun:
+        """Return what handles a camera's messages; ``credit`` lets its process send one more frame."""
+        watcher = Watcher(self.watching, camera, self.announcer.tell)
+        return CameraRun(camera, self.keeping, watcher, self.live, self.announcer.tell, credit)
 
     def check(self) -> None:
         """Tell whether this installation can work.
@@ -316,6 +387,9 @@ class App:
 
     def close(self) -> None:
         """Close what is open."""
+        self.live.close()
+        self.announcer.close()
+        self.hooks.close()
         self._replays.close()
         self._database.close()
 

@@ -10,15 +10,18 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from itertools import product
+from itertools import combinations, product
 
 import pytest
 
+from custodes.errors import Invalid
 from custodes.governance.policy import ENGINE_ERROR, RuleSet
 from custodes.governance.request import (
     Act,
     Action,
     AuthorityFacts,
+    AuthorityKind,
+    CameraFacts,
     CaseFacts,
     ConsentFacts,
     EvaluationFacts,
@@ -31,7 +34,7 @@ from custodes.governance.request import (
     Target,
     Use,
 )
-from custodes.governance.rulebook import load, shipped
+from custodes.governance.rulebook import default_moratoria, load, shipped
 
 MILLISECOND = timedelta(milliseconds=1)
 PLACES = (("ZZ", "ZZ"), ("US-WA", "US"), ("DE", "DE"))
@@ -95,6 +98,7 @@ def _request(point: Point) -> Request:
         provenance="case-file",
         live=point.action == Action.WATCH,
         evaluation=EvaluationFacts(True, 1, Percent(99), 2, True, 100, 10_000),
+        camera=CameraFacts(own=True, owner_class=point.org_class) if point.action == Action.WATCH else None,
     )
     return Request("someone", point.action, facts)
 
@@ -213,3 +217,77 @@ def test_no_case_slips_through_the_moratorium(form: str) -> None:
         assert not (decision.allowed and bound), facts
         seen["bound" if bound else "permitted" if decision.allowed else "of another class"] += 1
     assert min(seen.values()) > 60, seen
+
+
+# --- No household's video for police ----------------------------------------------------------------------------------
+
+FILMED = (Action.WATCH, Action.VIEW_VIDEO, Action.EXPORT_VIDEO)
+"""Everything by which somebody sees a camera's video, or learns whom it shows."""
+KEPT = "base.household-cameras"
+
+
+def _grounds(purpose: str, collection: str) -> tuple[AuthorityFacts | None, ...]:
+    """None, and one of each kind that covers everything."""
+    all_of = frozenset({purpose}), frozenset({collection})
+    last, first = datetime(2999, 1, 1, tzinfo=UTC), datetime(1999, 1, 1, tzinfo=UTC)
+    return None, *(AuthorityFacts(kind, True, *all_of, True, first, last) for kind in AuthorityKind)
+
+
+def _filmed(org_class: OrgClass, roles: frozenset[str], purposes: tuple[str, ...]) -> Iterator[Use]:
+    """Give uses of a household's camera: with whatever case and authority, in every place, in and out of moratoria."""
+    nows = (BEGINS["amazon-one-year"] - MILLISECOND, datetime(2026, 11, 26, tzinfo=UTC))
+    for purpose, place, own, now in product(purposes, PLACES, (True, False), nows):
+        for owner, authority, case in product((org_class, "household"), _grounds(purpose, "c"), (True, False)):
+            yield Use(
+                now,
+                OrganisationFacts(org_class, *place),
+                purpose,
+                roles=roles,
+                trained=True,
+                attested=frozenset({"us-wa.accountability-report", "us-wa.operational-testing"}),
+                case=CaseFacts(purpose, open=True, own=True) if case else None,
+                authority=authority,
+                collection=Target("c", True, owner, purpose, retention_days=30),
+                threshold=Percent(99.5),
+                evaluation=EvaluationFacts(True, 1, Percent(99), 2, True, 100, 10_000),
+                camera=CameraFacts(own, "household"),
+            )
+
+
+def _seen(rules: RuleSet, action: Action, uses: Iterator[Use]) -> Counter[str]:
+    """Count by what came of it."""
+    seen: Counter[str] = Counter()
+    for facts in uses:
+        decision = rules.judge(Request("someone", action, replace(facts, live=action == Action.WATCH)))
+        named = {rule.id for rule in decision.rules}
+        assert ENGINE_ERROR not in named, facts
+        seen["permitted" if decision.allowed else KEPT if KEPT in named else "denied otherwise"] += 1
+    return seen
+
+
+@pytest.mark.no_cover  # of thousands of calls of the same few lines, which other tests cover
+@pytest.mark.parametrize("action", FILMED)
+def test_police_see_no_household_video_on_whatever_ground(action: Action) -> None:
+    """By the base rules alone: for no purpose, with no role, case or authority, not even if the camera were theirs."""
+    rules = RuleSet.compile([load("base")], [])
+    for roles in (frozenset(Role), frozenset({Role.USER})):
+        seen = _seen(rules, action, _filmed(OrgClass.LAW_ENFORCEMENT, roles, tuple(Purpose)))
+        assert seen == {KEPT: 10 * len(PLACES) * 2 * 2 * 2 * 5 * 2}
+    home = _seen(rules, action, _filmed(OrgClass.HOUSEHOLD, frozenset({Role.USER}), (Purpose.HOME_SECURITY,)))
+    assert home["permitted"] >= 10, "the same facts let a household look, or this shows nothing"
+    assert KEPT not in home
+
+
+def test_no_set_of_rulebooks_lets_police_see_a_household_video() -> None:
+    """Whichever rulebooks and moratoria are in force: base can't be left out, and no other rule permits anything."""
+    others = [book for book in shipped() if book.id != "base"]
+    sets = [chosen for n in (0, 1, len(others) - 1, len(others)) for chosen in combinations(others, n)]
+    assert len(sets) == 2 + 2 * len(others)
+    uses = [use for use in _filmed(OrgClass.LAW_ENFORCEMENT, frozenset(Role), (Purpose.MISSING_PERSON,)) if use.case]
+    for chosen, moratoria in product(sets, ([], default_moratoria(shipped()))):
+        rules = RuleSet.compile([load("base"), *chosen], moratoria)
+        for action, facts in product(FILMED, uses[::40]):
+            decision = rules.judge(Request("someone", action, replace(facts, live=action == Action.WATCH)))
+            assert KEPT in {rule.id for rule in decision.rules}, (rules.rulebooks, facts)
+    with pytest.raises(Invalid, match="has the rulebook base"):
+        RuleSet.compile(others, [])

@@ -171,6 +171,33 @@ def test_casework_is_counted_where_it_belongs() -> None:
     assert texts(made, "other", "entries") == {"OpenCase": "10"}
 
 
+def test_video_is_counted_by_what_was_done_with_it() -> None:
+    """What owners see and share and what police ask for has a table; what was refused isn't in it, nor a search."""
+    made = report(
+        *[use("ViewVideo")] * 5,
+        *[use("ExportVideo")] * 6,
+        *[use("ShareVideo", kind="act")] * 7,
+        *[use("RequestVideo", kind="act")] * 8,
+        *[use("ApproveVideoRequest", kind="act")] * 9,
+        *[use("RecordProcess", kind="act")] * 10,
+        *[use("ViewVideo", "denied", org_class="law-enforcement", rules=["base.household-cameras"])] * 11,
+        *[use("ManageCameras", kind="act")] * 12,
+        *[use("Watch")] * 13,
+    )
+    assert texts(made, "video", "entries") == {
+        "viewed": "5",
+        "clip": "6",
+        "shared": "7",
+        "requested": "8",
+        "approved": "9",
+        "process": "10",
+    }
+    assert texts(made, FIGURES, "entries") == {"video": "45", "searches": "13", "refused": "11", "other": "12"}
+    assert texts(made, "refused", "requests") == {"ViewVideo": "11"}
+    assert texts(made, "rules", "other") == {"base.household-cameras": "11"}
+    assert texts(made, "other", "entries") == {"ManageCameras": "12"}
+
+
 def test_changes_of_the_rules_are_listed_with_their_entries() -> None:
     """Moratoria, stops, easings, rulebooks and organisations are told one by one, and which rules decided."""
     made = report(

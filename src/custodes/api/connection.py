@@ -2,7 +2,9 @@
 """A client's connection: uvicorn's, with an end to what a client may send before a request begins.
 
 uvicorn bounds neither the size of a request's head nor the time that it takes, so one client could fill the memory
-with a header that never ends, and many could hold all file descriptors. Time for a body is the endpoint's affair.
+with a header that never ends, and many could hold all file descriptors. Time for a body is the endpoint's affair. A
+connection becomes a WebSocket's only by a GET; one whose client hears nothing for a while is cut, whatever is still to
+be sent.
 """
 
 from __future__ import annotations
@@ -10,8 +12,11 @@ from __future__ import annotations
 import asyncio
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
-__all__ = ["Connection"]
+__all__ = ["Channel", "Connection"]
+
+_UNREADABLE = b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
 
 
 class Connection(HttpToolsProtocol):
@@ -60,6 +65,13 @@ class Connection(HttpToolsProtocol):
         self._forget_timer()
         super().on_headers_complete()
 
+    def _should_upgrade(self) -> bool:
+        """Tell whether a WebSocket is asked for; any other request with such a header is answered as it is.
+
+        What isn't a GET would be waited for without an end where it is no handshake.
+        """
+        return self.scope["method"] == "GET" and super()._should_upgrade()
+
     def _expect_head(self) -> None:
         self._forget_timer()
         self._head_timer = self.loop.call_later(self.head_seconds, self._refuse_late_head)
@@ -72,3 +84,26 @@ class Connection(HttpToolsProtocol):
     def _refuse_late_head(self) -> None:
         if not self.transport.is_closing():
             self.send_400_response(f"A request's head is complete within {self.head_seconds:g} seconds.")
+
+
+class Channel(WebSocketsSansIOProtocol):
+    """A WebSocket; one that is dead or speaks something else is cut, rather than closed once all is sent."""
+
+    def data_received(self, data: bytes) -> None:
+        """Refuse a handshake that can't be read: its head has come as a whole, so no more of it ever will."""
+        super().data_received(data)
+        if not (self.handshake_initiated or self.transport.is_closing()):
+            self.transport.write(_UNREADABLE)
+            self.transport.close()
+
+    def keepalive_timeout(self) -> None:
+        """Cut the connection: there was no answer to a ping, so that nobody reads what waits to be sent."""
+        super().keepalive_timeout()
+        self.transport.abort()
+
+    def handle_parser_exception(self) -> None:
+        """End what isn't the protocol, before the handshake's answer too."""
+        if self.conn.close_sent is None:
+            self.transport.abort()
+        else:
+            super().handle_parser_exception()

@@ -12,19 +12,22 @@ import uvicorn
 
 from custodes.api.aws.admission import Door
 from custodes.api.aws.endpoint import AwsEndpoint
-from custodes.api.connection import Connection
+from custodes.api.connection import Channel, Connection
 from custodes.api.console.site import Site, is_console
 from custodes.api.ending import Ending, Receive, Scope, Send
 from custodes.api.gate import Gate
+from custodes.api.live import LiveViews
 from custodes.api.rest.routes import create_rest
 from custodes.api.telemetry import Telemetry
 from custodes.api.warmup import WarmUp
 from custodes.app import App
 from custodes.errors import Unavailable
 
-__all__ = ["Application", "bind", "serve"]
+__all__ = ["Application", "bind", "configured", "serve"]
 
 _KEEP_ALIVE = 75  # seconds, longer than the SDKs keep an idle connection
+_PING = 15.0  # seconds between pings of a WebSocket, and until it is cut that answers none
+_HEARD = 1024  # bytes of a message over a WebSocket: browsers send none
 _BACKLOG = 1024
 
 
@@ -39,9 +42,13 @@ class Application:
         self._aws = AwsEndpoint(app, self._gate, door, self.telemetry)
         self._rest = create_rest(app, self._gate, door, self.telemetry, self.warm_up)
         self._site = Site(app, self._gate, self.telemetry, warm_up=self.warm_up)
+        self._live = LiveViews(self._site.console)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
+        """Answer one request, or speak over one WebSocket: live views are all that there are."""
+        if scope["type"] == "websocket":
+            await self._live(scope, receive, send)
+            return
         ending = Ending(scope, receive, send)
         if scope["path"] == "/" and scope["method"] == "POST":
             await self._aws(scope, ending.receive, ending.send)
@@ -67,6 +74,7 @@ class Application:
 
     def close(self) -> None:
         """End the threads."""
+        self._live.close()
         self._gate.close()
 
 
@@ -87,6 +95,32 @@ def bind(host: str, port: int) -> socket.socket:
     return listener
 
 
+def configured(application: Application) -> uvicorn.Config:
+    """Return how uvicorn runs an application: bounds of connections, and nothing of its own in answers and logs."""
+
+    class _Counted(Connection):
+        def send_400_response(self, msg: str) -> None:
+            super().send_400_response(msg)
+            application.telemetry.refused_head(msg)
+
+    return uvicorn.Config(
+        application,
+        http=_Counted,
+        ws=Channel,
+        ws_max_size=_HEARD,
+        ws_ping_interval=_PING,
+        ws_ping_timeout=_PING,
+        ws_per_message_deflate=False,  # video is compressed
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        date_header=True,  # RFC 9110, 6.6.1; SDKs whose clock is wrong set themselves by it
+        lifespan="off",
+        timeout_keep_alive=_KEEP_ALIVE,
+        backlog=_BACKLOG,
+    )
+
+
 def serve(app: App, listener: socket.socket, ready: Callable[[], None]) -> None:
     """Load models and indexes in the background, and answer requests until the process is told to stop.
 
@@ -99,24 +133,6 @@ def serve(app: App, listener: socket.socket, ready: Callable[[], None]) -> None:
     gc.freeze()  # what is loaded by now stays: the collector need not look at it for every few requests
     application = Application(app)
 
-    class _Counted(Connection):
-        def send_400_response(self, msg: str) -> None:
-            super().send_400_response(msg)
-            application.telemetry.refused_head(msg)
-
-    settings = uvicorn.Config(
-        application,
-        http=_Counted,
-        ws="none",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        date_header=True,  # RFC 9110, 6.6.1; SDKs whose clock is wrong set themselves by it
-        lifespan="off",
-        timeout_keep_alive=_KEEP_ALIVE,
-        backlog=_BACKLOG,
-    )
-
     class _Server(uvicorn.Server):
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
             await super().startup(sockets)
@@ -124,6 +140,6 @@ def serve(app: App, listener: socket.socket, ready: Callable[[], None]) -> None:
             ready()
 
     try:
-        _Server(settings).run([listener])
+        _Server(configured(application)).run([listener])
     finally:
         application.close()

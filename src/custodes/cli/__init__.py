@@ -11,6 +11,7 @@ import typer
 
 from custodes.cli import (
     calibrate,
+    camera,
     cases,
     collections,
     console,
@@ -20,6 +21,7 @@ from custodes.cli import (
     evaluate,
     evaluations,
     faces,
+    footage,
     grounds,
     imports,
     keys,
@@ -72,6 +74,8 @@ program.add_typer(imports.hash_lists, name="hashlists")
 program.add_typer(grounds.authority, name="authority")
 program.add_typer(grounds.consent, name="consent")
 program.add_typer(grounds.results, name="results")
+program.add_typer(camera.program, name="camera")
+program.add_typer(footage.program, name="footage")
 program.add_typer(leads.program, name="leads")
 program.add_typer(ledger.program, name="ledger")
 program.add_typer(evaluate.program, name="evaluate")

@@ -115,6 +115,19 @@ class Retention:
             last = some[-1].id
             yield tuple(str(uuid.UUID(bytes=r.reference_id)) for r in some)
 
+    def everybody(self, name: str) -> tuple[str, ...]:
+        """Read the ids of all subjects of a collection.
+
+        Raises:
+            NotFound: if there is no such collection.
+        """
+        found: list[str] = []
+        position: int | None = 0
+        while position is not None:
+            page, position = self._subjects.list(name, after=position, limit=_BATCH)
+            found += [s.subject_id for s in page]
+        return tuple(found)
+
     def erase(self, name: str, reference_ids: Sequence[str]) -> Gone:
         """Erase references, whether they belong to a subject or not, and subjects that have none left.
 

@@ -31,7 +31,7 @@ USES = (
     Action.EVALUATE,
     Action.SCORE_PAIRS,
 )
-"""What a moratorium may forbid: uses of faces. Deleting, reading and governing it can't.
+"""What a moratorium may forbid: uses of faces. Deleting, reading, looking at one's own video and governing it can't.
 
 To measure accuracy is in none of the groups: a moratorium that forbids it names it.
 """

@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
 from typing import TypeVar
 
 import sqlalchemy as sa
@@ -29,6 +30,7 @@ from custodes.governance.rulebook import Rulebook, shipped, standard
 __all__ = ["Registry", "State"]
 
 _MEMO = 100_000
+_SETS = 4  # of rules that are kept compiled: one for each state that installations of this process are in by turns
 T = TypeVar("T")
 
 
@@ -92,6 +94,11 @@ class State:
         )
 
 
+@lru_cache(_SETS)
+def _compiled(rulebooks: tuple[Rulebook, ...], moratoria: tuple[Moratorium, ...]) -> RuleSet:
+    return RuleSet.compile(rulebooks, moratoria)
+
+
 class Registry:
     """Reads the state of governance, and keeps it while nothing changes.
 
@@ -115,7 +122,6 @@ class Registry:
         self._shipped = tuple(rulebooks) if rulebooks is not None else shipped()
         self._lock = threading.Lock()
         self._state: State | None = None
-        self._compiled: tuple[tuple[tuple[str, ...], tuple[Moratorium, ...]], RuleSet] | None = None
 
     @property
     def shipped(self) -> tuple[Rulebook, ...]:
@@ -157,16 +163,10 @@ class Registry:
             stops=self._restraints.stops(c),
             moratoria=moratoria,
             rulebooks=rulebooks,
-            rules=self._compile(rulebooks, moratoria),
+            rules=_compiled(rulebooks, moratoria),
             attested={k: tuple(v) for k, v in attested.items()},
             evaluations=self._evaluations.verdicts(c),
         )
-
-    def _compile(self, rulebooks: Sequence[Rulebook], moratoria: tuple[Moratorium, ...]) -> RuleSet:
-        key = (tuple(b.id for b in rulebooks), moratoria)
-        if self._compiled is None or self._compiled[0] != key:
-            self._compiled = (key, RuleSet.compile(rulebooks, moratoria))
-        return self._compiled[1]
 
     def case(self, c: sa.Connection, state: State, case: str) -> Case:
         """Read a case as of a state.

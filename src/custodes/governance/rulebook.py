@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
 from importlib.resources import files
@@ -103,7 +103,7 @@ class Rulebook:
         sources: where it comes from.
         text: its policies in Cedar.
         duties, floors, moratoria: see there.
-        cases: worked cases.
+        worked: reads its worked cases.
         locked: whether it can't be switched off.
         optional: whether it is off until an overseer enables it.
     """
@@ -116,9 +116,18 @@ class Rulebook:
     duties: tuple[Duty, ...] = ()
     floors: tuple[Floor, ...] = ()
     moratoria: tuple[Form, ...] = ()
-    cases: tuple[Case, ...] = ()
+    worked: Callable[[], tuple[Case, ...]] = field(default=tuple, repr=False, compare=False)
     locked: bool = False
     optional: bool = False
+
+    @property
+    def cases(self) -> tuple[Case, ...]:
+        """Return the worked cases, which are read when they are first asked for: no decision needs them.
+
+        Raises:
+            Invalid: if they are none.
+        """
+        return self.worked()
 
 
 # --- Reading -----------------------------------------------------------------------------------------------------
@@ -252,21 +261,38 @@ def _checked(book: Rulebook, folder: str) -> Rulebook:
     duties = [duty.id for duty in book.duties]
     if len(set(duties)) != len(duties) or not all(d.startswith(f"{book.id}.") for d in duties):
         raise Invalid(f"{book.id}: a duty's id is its own and begins with the rulebook's.")
-    forms = {form.moratorium.id for form in book.moratoria}
-    if len(forms) != len(book.moratoria):
+    if len(_forms(book.moratoria)) != len(book.moratoria):
         raise Invalid(f"{book.id}: two moratoria have one id.")
-    for case in book.cases:
-        if case.moratoria - forms:
-            raise Invalid(f"{book.id}: {case.name}: no moratorium is called {', '.join(sorted(case.moratoria))}.")
     return book
 
 
+def _forms(moratoria: Iterable[Form]) -> set[str]:
+    return {form.moratorium.id for form in moratoria}
+
+
+def _cases(rulebook: str, text: str, forms: set[str]) -> tuple[Case, ...]:
+    try:
+        cases = read_cases(text)
+    except Invalid as e:
+        raise Invalid(f"Rulebook {rulebook}: {e.message}") from e
+    for case in cases:
+        if case.moratoria - forms:
+            raise Invalid(f"{rulebook}: {case.name}: no moratorium is called {', '.join(sorted(case.moratoria))}.")
+    return cases
+
+
 def read(folder: Traversable) -> Rulebook:
-    """Read the rulebook in a folder.
+    """Read the rulebook in a folder, with its worked cases.
 
     Raises:
         Invalid: if a file is missing, or says something that no rulebook has.
     """
+    book = _read(folder)
+    book.worked()
+    return book
+
+
+def _read(folder: Traversable) -> Rulebook:
     try:
         texts = [(folder / n).read_text(encoding="utf-8") for n in ("rulebook.toml", "policies.cedar", "cases.toml")]
         document = tomllib.loads(texts[0])
@@ -274,6 +300,7 @@ def read(folder: Traversable) -> Rulebook:
         raise Invalid(f"The rulebook {folder.name} can't be read: {e}.") from e
     table = _Table(document, folder.name)
     try:
+        moratoria = tuple(_form(t) for t in table.tables("moratoria"))
         book = Rulebook(
             id=table.text("id"),
             title=table.text("title"),
@@ -282,8 +309,8 @@ def read(folder: Traversable) -> Rulebook:
             text=texts[1],
             duties=tuple(_duty(t) for t in table.tables("duties")),
             floors=tuple(_floor(t) for t in table.tables("floors")),
-            moratoria=tuple(_form(t) for t in table.tables("moratoria")),
-            cases=read_cases(texts[2]),
+            moratoria=moratoria,
+            worked=cache(lambda: _cases(folder.name, texts[2], _forms(moratoria))),
             locked=table.take("locked", bool, False),
             optional=table.take("optional", bool, False),
         )
@@ -304,10 +331,10 @@ def load(rulebook_id: str) -> Rulebook:
         NotFound: if there is none of this id.
         Invalid: if it is damaged.
     """
-    folder = _shelf() / rulebook_id
-    if not _ID.fullmatch(rulebook_id) or not folder.is_dir():
-        raise NotFound(f"There is no rulebook {rulebook_id!r}.", remedy="custodes rules list names them.")
-    return read(folder)
+    for book in shipped():
+        if book.id == rulebook_id:
+            return book
+    raise NotFound(f"There is no rulebook {rulebook_id!r}.", remedy="custodes rules list names them.")
 
 
 @cache
@@ -318,7 +345,7 @@ def shipped() -> tuple[Rulebook, ...]:
         Invalid: if one is damaged.
     """
     names = [f.name for f in _shelf().iterdir() if f.is_dir() and _ID.fullmatch(f.name)]
-    return tuple(load(name) for name in sorted(names, key=lambda name: (name != BASE, name)))
+    return tuple(_read(_shelf() / name) for name in sorted(names, key=lambda name: (name != BASE, name)))
 
 
 def schema_text() -> str:

@@ -15,6 +15,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from custodes.cameras.events import EventStore
 from custodes.casework import CaseFiles, CaseImages, Searches
 from custodes.db import Database
 from custodes.domain import Reference
@@ -110,10 +111,18 @@ class Eraser:
         watch: kept results and sightings.
         grounds: consents.
         searches, images: candidates and photos of cases.
+        events: who was seen by cameras; None where there are none.
     """
 
     def __init__(
-        self, retention: Retention, log: Log, watch: Watch, grounds: Grounds, searches: Searches, images: CaseImages
+        self,
+        retention: Retention,
+        log: Log,
+        watch: Watch,
+        grounds: Grounds,
+        searches: Searches,
+        images: CaseImages,
+        events: EventStore | None = None,
     ) -> None:
         self._retention = retention
         self._log = log
@@ -121,6 +130,7 @@ class Eraser:
         self._grounds = grounds
         self._searches = searches
         self._images = images
+        self._events = events
 
     def delete(self, c: sa.Connection, collection: Collection, reference_ids: Sequence[str]) -> Deletion:
         """Delete references that belong to no subject, in a transaction, with all that tells of them.
@@ -151,6 +161,13 @@ class Eraser:
         for ids in self._retention.every(collection.name):
             self._forget_references(c, ids)
             self._watch.lose_sight(c, collection.owner, [f"reference:{i}" for i in ids])
+        self._unname(c, collection, self._retention.everybody(collection.name))
+
+    def _unname(self, c: sa.Connection, collection: Collection, subject_ids: Sequence[str]) -> None:
+        """Take the names of subjects that go out of what cameras have seen."""
+        if self._events is not None:
+            for subject in subject_ids:
+                self._events.forget_subject(c, collection.name, subject)
 
     def _forget_references(self, c: sa.Connection, reference_ids: Sequence[str]) -> None:
         """Destroy what the ledger's openings and cases tell of references: candidates, answers, faces, photos."""
@@ -163,8 +180,8 @@ class Eraser:
     def _forget(self, c: sa.Connection, gone: Gone, collection: Collection) -> None:
         """Destroy what else tells of what is gone.
 
-        Openings in the ledger, what cases keep, kept results that tell of any of it, sightings, and labels of consents
-        on which nothing rests any more.
+        Openings in the ledger, what cases keep, kept results that tell of any of it, sightings, names in what cameras
+        have seen, and labels of consents on which nothing rests any more.
         """
         self._forget_references(c, gone.reference_ids)
         about = [*gone.reference_ids, *gone.subject_ids]
@@ -172,6 +189,7 @@ class Eraser:
             self._watch.drop_kept(c, collection.uid, about)
         words = [f"reference:{i}" for i in gone.reference_ids] + [f"subject:{i}" for i in gone.subject_ids]
         self._watch.lose_sight(c, collection.owner, words)
+        self._unname(c, collection, gone.subject_ids)
         for consent in gone.consents:
             self._grounds.unlabel(c, consent)
 

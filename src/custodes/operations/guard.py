@@ -309,23 +309,36 @@ class Guard:
         collection: Collection,
         threshold: float | None,
         subjects: Callable[[], Sequence[str]],
+        *,
+        camera: str | None = None,
     ) -> AbstractContextManager[Using]:
         """Authorise a search of a collection as :meth:`using` does, with the default threshold of searches."""
-        return self.using(caller, action, collection, threshold=threshold, default=MATCH_THRESHOLD, subjects=subjects)
+        return self.using(
+            caller,
+            action,
+            collection,
+            threshold=threshold,
+            default=MATCH_THRESHOLD,
+            subjects=subjects,
+            camera=camera,
+        )
 
-    def check_use(self, caller: Caller, action: Action, collection: Collection | Held) -> None:
+    def check_use(
+        self, caller: Caller, action: Action, collection: Collection | Held | None = None, *, camera: str | None = None
+    ) -> None:
         """Decide on a use without making it, for one that takes two permits; nothing but a refusal is recorded.
 
         Args:
             caller: who asks.
             action: for what.
             collection: with which collection.
+            camera: the organisation whose camera's video is used, by id.
 
         Raises:
             Refused: if a rule forbids it.
         """
         self._written.indexes = ()
-        ask = Ask(action, held(collection) if isinstance(collection, Collection) else collection)
+        ask = Ask(action, held(collection) if isinstance(collection, Collection) else collection, camera=camera)
         try:
             with self._db.read() as c:
                 self._authoriser.authorise(c, caller, ask, self._log.now(c))

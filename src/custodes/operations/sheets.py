@@ -101,6 +101,7 @@ _WORDS: dict[str, dict[str, str]] = {
         "reviews": "Reviews: a person judged candidates",
         "evaluations": "Accuracy measured, or published",
         "exports": "Exports and disclosures",
+        "video": "Video of cameras: seen, shared, asked for",
         "logins": "Logins with a key file",
         "alarms": "Alarms raised",
         "answers": "Alarms answered",
@@ -136,6 +137,14 @@ _WORDS: dict[str, dict[str, str]] = {
         "lead": "Reports of leads, and disclosures to the defence",
         "kept": "Kept results of emergencies opened",
         "published": "Publications of the log",
+    },
+    "video": {
+        "viewed": "An owner looked, live or at a day's recording",
+        "clip": "An owner took a clip out",
+        "shared": "An owner shared a clip, or ended that",
+        "requested": "Police asked the public for video",
+        "approved": "Police approved such a request",
+        "process": "Legal process was recorded",
     },
 }
 
@@ -238,6 +247,13 @@ _SHEETS = (
     _entries("erasures", "The record", "Erasures by cause", "Cause"),
     _entries("consents", "The record", "Consents", "What happened"),
     _entries("exports", "The record", "Exports and disclosures", "What was given"),
+    _entries(
+        "video",
+        "The record",
+        "Video of cameras",
+        "What happened",
+        "Whoever is asked for video and does nothing is in no record, and so in no figure.",
+    ),
     _entries("alarms", "The record", "Alarms to oversight by kind", "Kind"),
     _entries("other", "The record", "Everything else by what was done", "What"),
 )

@@ -35,6 +35,7 @@ CATEGORIES = (
     "reviews",
     "evaluations",
     "exports",
+    "video",
     "logins",
     "alarms",
     "answers",
@@ -69,6 +70,9 @@ _DONE = (
     {str(a): ("erasures", "asked") for a in (Action.DELETE_REFERENCES, Action.DELETE_SUBJECT, Action.DELETE_COLLECTION)}
     | {str(Action.EXPORT_REPORT): ("exports", "report"), str(Action.DISCLOSE): ("exports", "disclosed")}
     | {str(Action.READ_RESULTS): ("exports", "kept"), str(Action.EXPORT_LEAD): ("exports", "lead")}
+    | {str(Action.VIEW_VIDEO): ("video", "viewed"), str(Action.EXPORT_VIDEO): ("video", "clip")}
+    | {str(Action.REQUEST_VIDEO): ("video", "requested"), str(Action.APPROVE_VIDEO_REQUEST): ("video", "approved")}
+    | {str(Action.SHARE_VIDEO): ("video", "shared"), str(Action.RECORD_PROCESS): ("video", "process")}
     | {str(Action.ANSWER_ALARM): ("answers", "")}
     | {str(a): ("evaluations", "") for a in (Action.EVALUATE, Action.PUBLISH_EVALUATION, Action.WITHDRAW_EVALUATION)}
     | dict.fromkeys(REVIEW, ("reviews", ""))
@@ -83,6 +87,8 @@ _EVENTS = {
     **dict.fromkeys(CHANGES, ("changes", "")),
 }
 _CONSENTS = {"consent-recorded": "recorded", "consent-withdrawn": "withdrawn"}
+_TAKEN_BACK = "footage-withdrawn"
+"""What the same action does that asks for video, and asks for none."""
 _UNSAID = "not said"
 _NO_AUTHORITY = "no authority"
 _REST = "all others"
@@ -135,7 +141,7 @@ def _breakdowns() -> Iterable[_Breakdown]:
     yield _Breakdown("exigent", "searches", ("authority", "searches", "exigency"))
     yield _Breakdown("case", "searches", _category("searches"))
     yield _Breakdown("found", "searches", ("outcomes", "searches", "done"))
-    for category in ("erasures", "consents", "exports", "alarms", "other"):
+    for category in ("erasures", "consents", "exports", "video", "alarms", "other"):
         yield _Breakdown(category, "entries", _category(category))
 
 
@@ -150,6 +156,7 @@ _ROWS: dict[str, tuple[Key, ...]] = {
     "erasures": (("asked",), ("retention",), ("consent-ended",)),
     "consents": (("recorded",), ("withdrawn",), ("executed",)),
     "exports": (("report",), ("disclosed",), ("lead",), ("kept",), ("published",)),
+    "video": (("viewed",), ("clip",), ("shared",), ("requested",), ("approved",), ("process",)),
 }
 
 
@@ -267,6 +274,8 @@ class Tally:
         if action == Action.FILE_CONSENT and change in _CONSENTS:
             self._count("consents", "entries", _CONSENTS[change])
             return "consents"
+        if change == _TAKEN_BACK:
+            return self._other(change)
         if action not in _DONE:
             return self._other(action)
         category, row = _DONE[action]

@@ -22,7 +22,7 @@ from custodes.api.telemetry import Telemetry
 from custodes.api.warmup import WarmUp
 from custodes.app import App
 from custodes.errors import Code, Throttled
-from custodes.governance import Purpose, Role
+from custodes.governance import OrgClass, Purpose, Role
 from custodes.operations.signin import Session
 
 __all__ = ["Console", "NavItem", "Turnstile", "console_of"]
@@ -30,25 +30,30 @@ __all__ = ["Console", "NavItem", "Turnstile", "console_of"]
 
 @dataclass(frozen=True, slots=True)
 class NavItem:
-    """A place in the navigation. ``roles`` are those that have something there; none for all."""
+    """A place in the navigation. ``roles`` and ``classes`` are those that have something there; none for all."""
 
     path: str
     label: str
     roles: frozenset[Role] = frozenset()
     faces: bool = False
+    classes: frozenset[OrgClass] = frozenset()
 
     def is_for(self, session: Session) -> bool:
         """Tell whether somebody has something there."""
         if self.faces and session.purpose == Purpose.OVERSIGHT:
+            return False
+        if self.classes and session.organisation.org_class not in self.classes:
             return False
         return not self.roles or bool(self.roles & session.roles)
 
 
 _USES = frozenset({Role.USER, Role.REVIEWER, Role.ADMIN, Role.OPERATOR})
 _MANAGES = frozenset({Role.ADMIN, Role.OPERATOR})
+_FILMS = frozenset({OrgClass.HOUSEHOLD, OrgClass.GENERAL})
 
 NAVIGATION = (
     NavItem("/console", "Dashboard"),
+    NavItem("/console/cameras", "Cameras", _USES, faces=True, classes=_FILMS),
     NavItem("/console/collections", "Collections", _USES, faces=True),
     NavItem("/console/cases", "Cases", _USES, faces=True),
     NavItem("/console/review", "Review", frozenset({Role.USER, Role.REVIEWER, Role.ADMIN}), faces=True),

@@ -28,7 +28,7 @@ from custodes.errors import (
 from custodes.governance import Refused
 from custodes.operations.signin import SIGNED_OUT, Session
 
-__all__ = ["add_refusals"]
+__all__ = ["add_refusals", "problem_of", "status_of"]
 
 _STATUS: dict[type[CustodesError], int] = {
     Denied: 403,
@@ -61,17 +61,26 @@ def status_of(error: CustodesError) -> int:
     return next((s for kind, s in _STATUS.items() if isinstance(error, kind)), 500)
 
 
+def problem_of(error: CustodesError) -> dict[str, object]:
+    """Return what scripts are told of an error."""
+    rules = error.decision.rules if isinstance(error, Refused) else ()
+    return {
+        "error": type(error).__name__,
+        "message": error.message,
+        "remedy": error.remedy,
+        "rules": [{"id": r.id, "citation": r.citation, "explain": r.explain, "remedy": r.remedy} for r in rules],
+    }
+
+
 def _session(request: Request) -> Session | None:
     found: Session | None = getattr(request.state, "session", None)
     return found
 
 
 def _told(console: Console, request: Request, error: CustodesError, status: int) -> Response:
-    rules = error.decision.rules if isinstance(error, Refused) else ()
     if wants_json(request):
-        told: dict[str, object] = {"error": type(error).__name__, "message": error.message, "remedy": error.remedy}
-        told["rules"] = [{"id": r.id, "citation": r.citation, "explain": r.explain, "remedy": r.remedy} for r in rules]
-        return JSONResponse(told, status_code=status)
+        return JSONResponse(problem_of(error), status_code=status)
+    rules = error.decision.rules if isinstance(error, Refused) else ()
     values = {"error": error, "rules": rules, "title": _TITLES.get(status, _TITLES[400]), "status": status}
     return console.page(request, "error.html.j2", values, session=_session(request), status=status)
 

@@ -10,6 +10,12 @@ from fastapi import APIRouter, FastAPI, Response
 from custodes.api.console.frame import Console
 from custodes.api.console.pages import (
     account,
+    camera_events,
+    camera_library,
+    camera_settings,
+    camera_timeline,
+    camera_zones,
+    cameras,
     casefound,
     caseimages,
     caseimports,
@@ -76,6 +82,12 @@ ROUTERS: tuple[APIRouter, ...] = (
     caseleads.router,
     grounds.router,
     evaluations.router,
+    camera_events.router,
+    camera_library.router,
+    camera_timeline.router,
+    camera_zones.router,
+    camera_settings.router,
+    cameras.router,
 )
 """All pages: add yours here."""
 
@@ -86,6 +98,7 @@ _POLICY = "; ".join(
         "style-src 'self'",
         "img-src 'self' blob: data:",
         "connect-src 'self'",
+        "media-src 'self' blob:",
         "font-src 'self'",
         "form-action 'self'",
         "frame-ancestors 'none'",
@@ -118,6 +131,9 @@ class Site:
         app, gate, telemetry: the installation, its threads, its numbers.
         routers: its pages.
         warm_up: whether models and indexes are in memory, for the dashboard.
+
+    Attributes:
+        console: what its pages share.
     """
 
     def __init__(
@@ -129,7 +145,7 @@ class Site:
         *,
         warm_up: WarmUp | None = None,
     ) -> None:
-        console = Console(app, gate, telemetry, warm_up)
+        console = self.console = Console(app, gate, telemetry, warm_up)
         self._site = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
         self._site.state.console = console
         add_refusals(self._site, console)

@@ -29,7 +29,17 @@ from custodes.errors import Denied, Invalid
 from custodes.governance import Caller
 from custodes.operations.signin import Session
 
-__all__ = ["AnyVisit", "Stranger", "StrangerAtDoor", "Upload", "Visit", "Visitor", "local_path", "visiting"]
+__all__ = [
+    "AnyVisit",
+    "Stranger",
+    "StrangerAtDoor",
+    "Upload",
+    "Visit",
+    "Visitor",
+    "check_origin",
+    "local_path",
+    "visiting",
+]
 
 T = TypeVar("T")
 _SAFE = frozenset({"GET", "HEAD"})
@@ -220,7 +230,7 @@ def local_path(path: str) -> str:
     return path if own and not told.scheme and not told.netloc and ".." not in path else "/console"
 
 
-def _check_origin(console: Console, request: Request) -> None:
+def check_origin(console: Console, request: Request) -> None:
     """Refuse what another site makes a browser send.
 
     Raises:
@@ -275,7 +285,7 @@ def visiting(
     async def visit(request: Request) -> AsyncIterator[Visit]:
         console = console_of(request)
         if request.method not in _SAFE:
-            _check_origin(console, request)
+            check_origin(console, request)
         token = console.cookies.token(request)
         session = await console.gate.quick.run(lambda: console.app.sign_in.session(token))
         request.state.session = session
@@ -295,7 +305,7 @@ def visiting(
 async def _stranger(request: Request) -> AsyncIterator[StrangerAtDoor]:
     console = console_of(request)
     if request.method not in _SAFE:
-        _check_origin(console, request)
+        check_origin(console, request)
     client = request.client.host if request.client else ""
     async with _form(console, request, f"door {client}", FORM_BYTES // 16) as form:
         carried = form.get("csrf", "")

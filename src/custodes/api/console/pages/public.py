@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What strangers may see: what this is used for and under which rules, a report, and checking the ledger."""
+"""What strangers may see: what this is used for and under which rules, a report, checking the ledger, the board."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from custodes.api.console.facade import facade_of
 from custodes.api.console.figures import month_of
 from custodes.api.console.pages.transparency import report_values
 from custodes.api.console.visits import Stranger, StrangerAtDoor
+from custodes.cameras.documents import from_ms
 from custodes.errors import NotFound
 from custodes.operations.transparency import Report
 
@@ -74,3 +75,11 @@ async def verify(stranger: Stranger) -> Response:
     """Check the log, an entry or a receipt in the browser."""
     facts = await facade_of(stranger.console).facts(stranger.console)
     return stranger.page("ledger_verify.html.j2", {"checkpoint": facts.checkpoint, "url": ledger_url(stranger)})
+
+
+@router.get("/console/board")
+async def board(stranger: Stranger) -> Response:
+    """Show the public requests for footage, the same for everyone: no cookie is set, nor any asked for."""
+    found = await stranger.quick(stranger.console.app.footage.public)
+    rows = [(r, from_ms(r.span.start), from_ms(r.span.end)) for r in found]
+    return stranger.console.page(stranger.request, "public_board.html.j2", {"requests": rows}, session=None)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the server does beside answering: erasing what is due, imports that wait, and standing searches.
+"""Erasing what is due, imports that wait, and standing searches.
 
 Each thread goes on whatever happens to one thing or in one round: what nobody has foreseen is told and tried again.
 """

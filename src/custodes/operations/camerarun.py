@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What comes of what a camera's process says: index, events, live views, news.
+
+One :class:`CameraRun` belongs to one thread of the worker and one life of a camera's settings. What the process says is
+hostile until it is checked, which :mod:`custodes.cameras.process` does; here it is only believed of its own camera.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import numpy as np
+
+from custodes.cameras.model import Camera, News, NewsKind, Segment, Span
+from custodes.cameras.wire import (
+    Down,
+    Frame,
+    Init,
+    Message,
+    Moof,
+    Motion,
+    SegmentDone,
+    Still,
+    Trouble,
+    Up,
+)
+from custodes.operations.camerakeeping import CameraKeeping
+from custodes.operations.cameralive import LiveHub, LivePart, PartKind
+from custodes.operations.watching import Watcher
+
+__all__ = ["CameraRun"]
+
+_WELL = {"disk-ok": "disk-full", "decodable": "undecodable"}
+"""What ends which trouble."""
+
+
+class CameraRun:
+    """Handles one camera's messages.
+
+    Args:
+        camera: whose.
+        keeping: keeps segments and motions.
+        watcher: looks for faces; None if nobody wants that.
+        hub: knows how cameras are, and shows them.
+        tell: is told the news.
+        credit: lets the process send one more frame.
+    """
+
+    def __init__(
+        self,
+        camera: Camera,
+        keeping: CameraKeeping,
+        watcher: Watcher,
+        hub: LiveHub,
+        tell: Callable[[News], None],
+        credit: Callable[[], None],
+    ) -> None:
+        self._camera = camera
+        self._keeping = keeping
+        self._watcher = watcher
+        self._hub = hub
+        self._tell = tell
+        self._credit = credit
+
+    def handle(self, message: Message, payload: bytes) -> None:
+        """Do what a message asks for."""
+        camera, hub = self._camera, self._hub
+        match message:
+            case Moof():
+                hub.publish(camera.id, LivePart(PartKind.FRAGMENT, payload, "", message.at, message.key))
+            case Init():
+                hub.publish(camera.id, LivePart(PartKind.INIT, payload, message.mime))
+            case Frame():
+                self._look(message, payload)
+            case SegmentDone():
+                self._keep(message)
+            case Motion():
+                hub.change(camera.id, moving=True)
+                self._keeping.begin_motion(camera.id, message.at)
+                self._watcher.motion(message.at, (message.box[0], message.box[1], message.box[2], message.box[3]))
+            case Still():
+                hub.change(camera.id, moving=False)
+                if message.end > message.start:
+                    self._keeping.keep_motion(camera.id, Span(message.start, message.end))
+                self._watcher.still(message.start, message.end)
+            case Up():
+                self._up(message)
+            case Down():
+                self._down(message.at, message.why)
+            case Trouble():
+                self._trouble(message)
+            case _:  # the server's own words, which process.py refuses to hear
+                pass
+
+    def close(self) -> None:
+        """End what is open: the process is gone."""
+        self._watcher.close()
+        if self._hub.state(self._camera.id).up:
+            self._down(int(time.time() * 1000), "ended")
+
+    def _look(self, frame: Frame, payload: bytes) -> None:
+        state = self._hub.state(self._camera.id)
+        if frame.dropped:
+            self._hub.change(self._camera.id, dropped=state.dropped + frame.dropped)
+        try:
+            pixels = np.frombuffer(payload, np.uint8).reshape(frame.height, frame.width, 3)
+            self._watcher.frame(frame, pixels)
+        finally:  # whatever comes of it, recording and the next look go on
+            self._credit()
+
+    def _keep(self, done: SegmentDone) -> None:
+        self._keeping.keep_segment(
+            Segment(
+                self._camera.id,
+                done.start,
+                done.end,
+                done.size,
+                bytes.fromhex(done.sha256),
+                done.width,
+                done.height,
+                done.mime,
+            )
+        )
+
+    def _up(self, up: Up) -> None:
+        before = self._hub.state(self._camera.id)
+        self._hub.change(
+            self._camera.id,
+            up=True,
+            since=up.at,
+            why="",
+            width=up.width,
+            height=up.height,
+            codec=up.codec,
+            mime=up.mime,
+        )
+        if not before.up:
+            self._tell(self._news(NewsKind.CAMERA_UP, up.at))
+
+    def _down(self, at: int, why: str) -> None:
+        before = self._hub.state(self._camera.id)
+        since = at if before.up or not before.since else before.since
+        self._hub.change(self._camera.id, up=False, since=since, why=why, moving=False)
+        if before.up or before.why != why:
+            self._tell(self._news(NewsKind.CAMERA_DOWN, at, why))
+
+    def _trouble(self, trouble: Trouble) -> None:
+        known = self._hub.state(self._camera.id).trouble
+        over = _WELL.get(trouble.code)
+        if over is not None:
+            self._hub.change(self._camera.id, trouble=tuple(t for t in known if t != over))
+        elif trouble.code not in known:
+            self._hub.change(self._camera.id, trouble=(*known, trouble.code))
+        if over in known or (over is None and trouble.code not in known):
+            self._tell(self._news(NewsKind.TROUBLE, trouble.at, trouble.code))
+
+    def _news(self, kind: NewsKind, at: int, detail: str = "") -> News:
+        camera = self._camera
+        return News(kind, camera.organisation, at, camera.id, camera.name, detail=detail)

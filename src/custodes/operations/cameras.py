@@ -1,0 +1,346 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Use cases around cameras: setting them up, looking at what they show and recorded, and how long it is kept.
+
+Cameras belong to an organisation; nobody else sees that they exist. What is looked at is an entry of the ledger: one
+for each live view that begins, and one for each day that is opened. No operation here, or anywhere, gives video to
+somebody who isn't of the camera's own organisation: what is shared goes by ``sharing``, and its owner begins it.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+from custodes.cameras.events import EventStore
+from custodes.cameras.index import SegmentIndex, segment_path
+from custodes.cameras.model import Camera, Event, Retention, Segment, Span, Zone
+from custodes.cameras.retention import Usage
+from custodes.cameras.sources import parse_source
+from custodes.cameras.store import CameraStore
+from custodes.config import Config
+from custodes.db import Database, make_private_folder
+from custodes.db.sealing import new_id
+from custodes.errors import Invalid, NotFound
+from custodes.governance import Action, Caller, OrgClass, Purpose
+from custodes.operations.admission import Admission
+from custodes.operations.camerakeeping import CameraKeeping, delete_video, milliseconds
+from custodes.operations.guard import Guard
+
+__all__ = ["CameraOperations", "CameraUsage", "Day"]
+
+_DAY: Final = timedelta(days=1)
+_FOREVER = Span(0, 1 << 62)
+_MOST_EVENTS = 1000
+"""Of one day."""
+
+
+@dataclass(frozen=True, slots=True)
+class Day:
+    """What there is of a day (UTC).
+
+    Attributes:
+        camera: whose.
+        day: ``2026-11-26``.
+        span: from its first to its last moment.
+        segments, motions, events: by time, events too.
+        days: all days with video, the newest first.
+    """
+
+    camera: Camera
+    day: str
+    span: Span
+    segments: tuple[Segment, ...]
+    motions: tuple[Span, ...]
+    events: tuple[Event, ...]
+    days: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CameraUsage:
+    """What of a camera's video is on the disk, by kind, and how much room there is.
+
+    Attributes:
+        camera: whose.
+        usage: bytes, oldest and newest of each kind.
+        free, total: bytes of the disk.
+    """
+
+    camera: Camera
+    usage: Usage
+    free: int
+    total: int
+
+
+class CameraOperations:
+    """Use cases around cameras.
+
+    Args:
+        guard: authorises and records.
+        database: where all is.
+        store, index, events: of cameras, their video and what happened.
+        admission: finds collections as callers may know of them.
+        config: folders and limits.
+        keeping: knows what is on the disk.
+        changed: told of a camera, by id, whenever it is set up, changed or removed.
+    """
+
+    def __init__(
+        self,
+        guard: Guard,
+        database: Database,
+        store: CameraStore,
+        index: SegmentIndex,
+        events: EventStore,
+        admission: Admission,
+        config: Config,
+        keeping: CameraKeeping,
+        changed: Callable[[str], None] = lambda camera: None,
+    ) -> None:
+        self._guard = guard
+        self._db = database
+        self._store = store
+        self._index = index
+        self._events = events
+        self._admission = admission
+        self._config = config
+        self._keeping = keeping
+        self._changed = changed
+
+    # --- setting up ---
+
+    def add(
+        self,
+        caller: Caller,
+        name: str,
+        url: str,
+        *,
+        substream: str = "",
+        place: tuple[float, float] | None = None,
+        collection: str = "",
+        records: bool = True,
+        zones: tuple[Zone, ...] = (),
+        retention: Retention | None = None,
+    ) -> Camera:
+        """Set up a camera of the caller's organisation; the server begins to read it at once.
+
+        Args:
+            caller: who asks.
+            name: what people call it.
+            url: where its video comes from: rtsp, rtsps, rtmp (it is listened on) or file.
+            substream: a stream of small pictures of the same camera, if it has one.
+            place: latitude and longitude, if requests for footage shall be matched with it.
+            collection: whose people it recognises; empty for nobody.
+            records: whether its video is kept.
+            zones: named places and privacy masks.
+            retention: how long video is kept.
+
+        Raises:
+            Denied: if a rule forbids it.
+            Invalid: if a value can't be meant.
+            NotFound: if there is no such collection.
+            Conflict: if there is a camera of this name.
+        """
+        organisation = self._guard.organisation_of(caller)
+        made = Camera(
+            id=new_id("cam"),
+            organisation=organisation,
+            by=caller.principal,
+            purpose=self._purpose(caller),
+            name=name.strip(),
+            url=url.strip(),
+            substream=substream.strip(),
+            records=records,
+            zones=zones,
+            retention=retention or Retention(),
+            collection=collection.strip(),
+            place=place,
+        )
+        self._check(caller, made)
+        with self._guard.acting(caller, Action.MANAGE_CAMERAS) as acting:
+            made = replace(made, created=milliseconds(acting.now))
+            self._store.add(acting.connection, made)
+            acting.note(event="camera-added", camera=made.id, recognises=bool(made.collection))
+        self._changed(made.id)
+        return made
+
+    def change(self, caller: Caller, camera: Camera) -> Camera:
+        """Change a camera's settings; who changes it last is the one on whose behalf it watches.
+
+        Args:
+            caller: who asks.
+            camera: as it shall be, with the revision that was read.
+
+        Raises:
+            Denied: if a rule forbids it.
+            Invalid: if a value can't be meant.
+            NotFound: if there is no such camera or collection.
+            Conflict: if somebody else has changed it meanwhile, or the name is taken.
+        """
+        before = self.get(caller, camera.id)
+        wanted = replace(
+            camera,
+            organisation=before.organisation,
+            by=caller.principal,
+            purpose=before.purpose,
+            created=before.created,
+        )
+        self._check(caller, wanted, before)
+        with self._guard.acting(caller, Action.MANAGE_CAMERAS) as acting:
+            changed = self._store.put(acting.connection, wanted)
+            acting.note(
+                event="camera-changed",
+                camera=changed.id,
+                revision=changed.revision,
+                enabled=changed.enabled,
+                records=changed.records,
+                recognises=bool(changed.collection),
+            )
+        self._changed(changed.id)
+        return changed
+
+    def remove(self, caller: Caller, camera_id: str) -> None:
+        """Remove a camera with its events and all its video.
+
+        Raises:
+            Denied: if a rule forbids it.
+            NotFound: if there is no such camera.
+        """
+        self.get(caller, camera_id)
+        with self._guard.acting(caller, Action.MANAGE_CAMERAS) as acting:
+            self._store.remove(acting.connection, camera_id)
+            acting.note(event="camera-removed", camera=camera_id)
+        self._changed(camera_id)
+        delete_video(self._config.video, camera_id)
+
+    def _purpose(self, caller: Caller) -> str:
+        home = self._guard.class_of(caller) == OrgClass.HOUSEHOLD
+        return str(Purpose.HOME_SECURITY if home else Purpose.ACCESS_CONTROL)
+
+    def _check(self, caller: Caller, camera: Camera, before: Camera | None = None) -> None:
+        """Refuse a source that can't be meant, and a collection that isn't the organisation's own.
+
+        Raises:
+            Invalid: if the source can't be meant.
+            NotFound: if there is no such collection.
+        """
+        for url in (camera.url, camera.substream):
+            if url and (before is None or url not in (before.url, before.substream)):
+                parse_source(url, self._config.cameras.files)
+        if not camera.url:
+            raise Invalid("It isn't said where the camera's video comes from.", remedy="Give rtsp://..., for example.")
+        if camera.collection and (before is None or camera.collection != before.collection):
+            found = self._admission.get(caller, camera.collection)
+            if found.owner != camera.organisation:
+                raise NotFound(f"There is no collection {camera.collection}.")
+            if found.purpose != camera.purpose:
+                raise Invalid(
+                    f"The collection is for {found.purpose}, and the camera for {camera.purpose}.",
+                    remedy="Name a collection that was made for this.",
+                )
+
+    # --- what there is ---
+
+    def list(self, caller: Caller) -> tuple[Camera, ...]:
+        """Return the cameras of the caller's organisation, by name."""
+        organisation = self._guard.organisation_of(caller)
+        with self._db.read() as c:
+            return self._store.list(c, organisation=organisation)
+
+    def get(self, caller: Caller, camera_id: str) -> Camera:
+        """Return a camera of the caller's organisation, by id or name.
+
+        Raises:
+            NotFound: if there is none.
+        """
+        organisation = self._guard.organisation_of(caller)
+        with self._db.read() as c:
+            return self._store.find(c, organisation, camera_id)
+
+    def last(self, caller: Caller, camera_id: str) -> Segment | None:
+        """Return the newest segment of a camera, or None."""
+        camera = self.get(caller, camera_id)
+        with self._db.read() as c:
+            return self._index.last(c, camera.id)
+
+    def usage(self, caller: Caller) -> tuple[CameraUsage, ...]:
+        """Return what of each camera's video is on the disk."""
+        make_private_folder(self._config.video)
+        disk = shutil.disk_usage(self._config.video)
+        cameras = self.list(caller)
+        return tuple(CameraUsage(k, self._keeping.usage(k), disk.free, disk.total) for k in cameras)
+
+    # --- looking ---
+
+    def watch(self, caller: Caller, camera_id: str) -> Camera:
+        """Record that a live view begins.
+
+        Raises:
+            Denied: if a rule forbids it.
+            NotFound: if there is no such camera.
+        """
+        camera = self.get(caller, camera_id)
+        with self._guard.using(caller, Action.VIEW_VIDEO, camera=camera.organisation) as using:
+            using.part.note(camera=camera.id, live=True)
+        return camera
+
+    def open_day(self, caller: Caller, camera_id: str, day: str) -> Day:
+        """Return what there is of a day, and record that it is looked at.
+
+        Args:
+            caller: who asks.
+            camera_id: which camera.
+            day: ``2026-11-26``, in UTC.
+
+        Raises:
+            Denied: if a rule forbids it.
+            NotFound: if there is no such camera.
+            Invalid: if there is no such day.
+        """
+        camera = self.get(caller, camera_id)
+        span = _day(day)
+        with self._guard.using(caller, Action.VIEW_VIDEO, camera=camera.organisation) as using:
+            with self._db.read() as c:
+                found = Day(
+                    camera,
+                    day,
+                    span,
+                    self._index.list(c, camera.id, span),
+                    self._index.motions(c, camera.id, span),
+                    tuple(reversed(self._events.list(c, [camera.id], span=span, limit=_MOST_EVENTS))),
+                    self._index.days(c, camera.id),
+                )
+            using.part.note(camera=camera.id, day=day)
+        return found
+
+    def segment_file(self, caller: Caller, camera_id: str, start: int) -> Path:
+        """Return the file of a segment of a day that was opened.
+
+        Raises:
+            Denied: if a rule forbids it.
+            NotFound: if there is no such camera, or no such segment.
+        """
+        camera = self.get(caller, camera_id)
+        self._guard.check_use(caller, Action.VIEW_VIDEO, camera=camera.organisation)
+        with self._db.read() as c:
+            found = self._index.list(c, camera.id, Span(start, start + 1))
+        path = segment_path(self._config.video, camera.id, start)
+        if not any(s.start == start for s in found) or not path.is_file():
+            raise NotFound("There is no such video: it may have been deleted meanwhile.")
+        return path
+
+
+def _day(day: str) -> Span:
+    """Return a day of UTC as a stretch of time.
+
+    Raises:
+        Invalid: if there is no such day.
+    """
+    try:
+        start = datetime.strptime(day, "%Y-%m-%d").replace(tzinfo=UTC)
+    except ValueError as e:
+        raise Invalid(f"There is no day {day[:20]!r}.", remedy="Write it as 2026-11-26.") from e
+    return Span(max(0, milliseconds(start)), milliseconds(start + _DAY))

@@ -1,0 +1,351 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Clips are cut and encoded in a process of their own, which decodes what a camera once sent and has no keys.
+
+It gets a job on its standard input (where recorded video lies, which of it, what to hide), and says on its standard
+output how far it is, what becomes of it, and in the end the clip. It has no database, no vault, and may not write
+files once it decodes; nothing that it does is seen in the numbers of the server's own process. That process is ``python
+-m custodes.operations.redactor``.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import resource
+import struct
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import IO, Any, BinaryIO
+
+import cv2
+import orjson
+
+from custodes.cameras.clips import cut, frames
+from custodes.cameras.model import Segment, Span, Spot, Zone
+from custodes.config import Config, Vision
+from custodes.db.sealing import words
+from custodes.domain import UInt8
+from custodes.errors import Conflict, CustodesError, IntegrityError, Invalid, NotFound, TooLarge, Unavailable
+from custodes.operations.redacting import Derivative, redact
+from custodes.vision.engine import Engine
+
+__all__ = ["Clip", "Progress", "Redactor"]
+
+_HEAD = struct.Struct(">cI")
+_MOST_PART = 1 << 30
+_PATIENCE = 120.0
+"""Seconds without a word after which the process is ended."""
+_STILL_EVERY = 15
+"""Pictures from one that is shown on the way to the next."""
+_STILL_SIDE = 640
+_NICE = 10
+_WORD = 32
+_KEPT = ("PATH", "LANG", "LC_ALL", "PYTHONPATH", "LD_LIBRARY_PATH", "COVERAGE_PROCESS_CONFIG", "COVERAGE_PROCESS_START")
+"""Variables that the process gets."""
+_ERRORS: dict[str, type[CustodesError]] = {
+    e.__name__: e for e in (Conflict, IntegrityError, Invalid, NotFound, TooLarge, Unavailable)
+}
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Clip:
+    """What became of a stretch of recorded video.
+
+    Attributes:
+        data: the MP4: cut out as it was recorded, or encoded anew.
+        asked, real: what was asked for, and what was cut out: it begins at the key picture before.
+        codec, width, height: of what was recorded.
+        packets, packets_sha256: of what was cut out.
+        derivative: what was encoded anew of it, or None if the data is what was cut out.
+    """
+
+    data: bytes
+    asked: Span
+    real: Span
+    codec: str
+    width: int
+    height: int
+    packets: int
+    packets_sha256: bytes
+    derivative: Derivative | None
+
+
+class Redactor:
+    """Makes clips, each in a process of its own.
+
+    Args:
+        config: where recorded video and models lie.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+
+    def make(
+        self,
+        segments: Sequence[Segment],
+        span: Span,
+        masks: Sequence[Zone],
+        *,
+        blurred: bool,
+        progress: Progress = lambda done, of: None,
+        still: Callable[[bytes], None] = lambda jpeg: None,
+        stopped: Callable[[], bool] = lambda: False,
+    ) -> Clip:
+        """Make a clip: as it was recorded if nothing is to be hidden in it, and otherwise encoded anew.
+
+        Args:
+            segments: what was recorded.
+            span: what of it.
+            masks: of the camera.
+            blurred: whether faces are hidden.
+            progress: told how many milliseconds of how many are done.
+            still: given a picture of it (JPEG) now and then.
+            stopped: asked now and then whether nobody wants it any more.
+
+        Raises:
+            NotFound: if there is no video of that time.
+            Unavailable: if it can't be made, or takes too long.
+            Conflict: if it was stopped.
+        """
+        with subprocess.Popen(
+            [sys.executable, "-B", "-m", "custodes.operations.redactor"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env={k: os.environ[k] for k in _KEPT if k in os.environ},
+            close_fds=True,
+        ) as process:
+            watch = _Watch(process)
+            try:
+                assert process.stdin is not None
+                assert process.stdout is not None
+                process.stdin.write(self._job(segments, span, masks, blurred=blurred))
+                process.stdin.close()
+                return _result(process.stdout, watch, progress, still, stopped)
+            except (OSError, struct.error) as e:
+                raise _broken() from e
+            finally:
+                watch.end()
+
+    def _job(self, segments: Sequence[Segment], span: Span, masks: Sequence[Zone], *, blurred: bool) -> bytes:
+        config = self._config
+        told = {
+            "video": str(config.video),
+            "segments": [asdict(s) | {"sha256": s.sha256.hex()} for s in segments],
+            "span": [span.start, span.end],
+            "masks": [[m.name, m.points] for m in masks],
+            "blurred": blurred,
+            "data": str(config.data),
+            "cache": str(config.cache),
+            "vision": asdict(config.vision),
+        }
+        return orjson.dumps(told)
+
+
+class _Watch:
+    """Ends a process that says nothing for too long, and at the end in any case."""
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        self._process = process
+        self._alive = threading.Event()
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="redactor", daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        while not self._over.is_set():
+            if not self._alive.wait(_PATIENCE):
+                break
+            self._alive.clear()
+        self._process.kill()
+
+    def alive(self) -> None:
+        """Note that it has said something."""
+        self._alive.set()
+
+    def end(self) -> None:
+        """End it."""
+        self._over.set()
+        self._alive.set()
+        self._thread.join()
+
+
+def _result(
+    stream: IO[bytes],
+    watch: _Watch,
+    progress: Progress,
+    still: Callable[[bytes], None],
+    stopped: Callable[[], bool],
+) -> Clip:
+    facts: object = None
+    while True:
+        kind, payload = _read(stream)
+        watch.alive()
+        if stopped():
+            raise Conflict("Nobody wants this clip any more.")
+        if kind == b"P":
+            progress(*struct.unpack(">QQ", payload))
+        elif kind == b"S":
+            still(payload)
+        elif kind == b"E":
+            told = orjson.loads(payload)
+            raise _ERRORS.get(told["error"], Unavailable)(told["message"], remedy=told["remedy"])
+        elif kind == b"R":
+            facts = orjson.loads(payload)
+        else:
+            return _clip(facts, payload)
+
+
+def _read(stream: IO[bytes]) -> tuple[bytes, bytes]:
+    """Read a part of what the process says.
+
+    Raises:
+        Unavailable: if it has ended.
+    """
+    head = stream.read(_HEAD.size)
+    if len(head) != _HEAD.size:
+        raise _broken()
+    kind, size = _HEAD.unpack(head)
+    if size > _MOST_PART:
+        raise _broken()
+    payload = stream.read(size)
+    if len(payload) != size:
+        raise _broken()
+    return kind, payload
+
+
+def _broken() -> Unavailable:
+    return Unavailable("The clip can't be made: what was recorded can't be decoded, or it took too long.")
+
+
+def _clip(facts: object, data: bytes) -> Clip:
+    """Read what the process says of a clip; it has read what a camera sent, and may have been taken over.
+
+    Raises:
+        Unavailable: if it can't be meant.
+    """
+    try:
+        if not isinstance(facts, dict):
+            raise TypeError(type(facts).__name__)
+        made = facts["derivative"]
+        return Clip(
+            data=data,
+            asked=Span(*_whole(facts["asked"], 2)),
+            real=Span(*_whole(facts["real"], 2)),
+            codec=words(facts["codec"], "A codec", _WORD, empty=False),
+            width=_whole([facts["width"]], 1)[0],
+            height=_whole([facts["height"]], 1)[0],
+            packets=_whole([facts["packets"]], 1)[0],
+            packets_sha256=bytes.fromhex(facts["packets_sha256"]),
+            derivative=None if made is None else _derivative(made),
+        )
+    except (AttributeError, KeyError, ValueError, TypeError, Invalid) as e:
+        raise _broken() from e
+
+
+def _derivative(told: Mapping[str, object]) -> Derivative:
+    names = ("width", "height", "pictures", "hidden", "packets")
+    width, height, pictures, hidden, packets = _whole([told[n] for n in names], len(names))
+    return Derivative(width, height, pictures, hidden, packets, bytes.fromhex(str(told["packets_sha256"])))
+
+
+def _whole(value: object, count: int) -> list[int]:
+    """Return so many whole numbers from 0 on.
+
+    Raises:
+        ValueError: if it is anything else.
+    """
+    if not isinstance(value, list) or len(value) != count or not all(type(v) is int and v >= 0 for v in value):
+        raise ValueError(count)
+    return value
+
+
+# --- the process ------------------------------------------------------------------------------------------------------
+
+
+def _say(stream: BinaryIO, kind: bytes, payload: bytes | memoryview) -> None:
+    stream.write(_HEAD.pack(kind, len(payload)))
+    stream.write(payload)
+    stream.flush()
+
+
+def _work(job: Mapping[str, Any], out: BinaryIO) -> None:
+    """Do a job, and say what comes of it."""
+    segments = [Segment(**s | {"sha256": bytes.fromhex(s["sha256"])}) for s in job["segments"]]
+    span, folder = Span(*job["span"]), Path(job["video"])
+    masks = [Zone(name, tuple((x, y) for x, y in points), Spot.MASK) for name, points in job["masks"]]
+    engine = None
+    if job["blurred"]:
+        vision = Vision(**_tuples(job["vision"]))
+        engine = Engine.default(Config(data=Path(job["data"]), cache=Path(job["cache"]), vision=vision))
+    clip = io.BytesIO()
+    found = cut(segments, folder, span, clip)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))  # from here on it writes nothing but what it says
+    facts: dict[str, object] = {
+        "asked": [found.asked.start, found.asked.end],
+        "real": [found.real.start, found.real.end],
+        "codec": found.codec,
+        "width": found.width,
+        "height": found.height,
+        "packets": found.packets,
+        "packets_sha256": found.packets_sha256.hex(),
+        "derivative": None,
+    }
+    if engine is not None or masks:
+        clip = io.BytesIO()
+        made = redact(
+            frames(segments, folder, span),
+            clip,
+            engine,
+            masks,
+            span,
+            progress=lambda done, of: _say(out, b"P", struct.pack(">QQ", done, of)),
+            still=_Stills(out),
+        )
+        facts["derivative"] = asdict(made) | {"packets_sha256": made.packets_sha256.hex()}
+    _say(out, b"R", orjson.dumps(facts))
+    _say(out, b"V", clip.getbuffer())
+
+
+def _tuples(settings: Mapping[str, Any]) -> dict[str, Any]:
+    return {k: tuple(v) if isinstance(v, list) else v for k, v in settings.items()}
+
+
+class _Stills:
+    """Says what some of the pictures look like that are written."""
+
+    def __init__(self, out: BinaryIO) -> None:
+        self._out = out
+        self._seen = 0
+
+    def __call__(self, pixels: UInt8) -> None:
+        self._seen += 1
+        if self._seen % _STILL_EVERY == 1:
+            scale = min(1.0, _STILL_SIDE / max(pixels.shape[:2]))
+            small = cv2.resize(pixels, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+            done, jpeg = cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, 80])
+            if done:
+                _say(self._out, b"S", jpeg.tobytes())
+
+
+def main() -> None:
+    """Do the job that comes on standard input."""
+    os.nice(_NICE)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    with os.fdopen(os.dup(1), "wb") as out:
+        os.dup2(2, 1)  # what libraries print is no part of what is said
+        try:
+            _work(orjson.loads(sys.stdin.buffer.read()), out)
+        except CustodesError as e:
+            told = {"error": type(e).__name__, "message": e.message, "remedy": e.remedy}
+            _say(out, b"E", orjson.dumps(told))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,7 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the server does beside answering."""
+
+from custodes.worker.background import Housekeeper, Importer, notify
+from custodes.worker.watchers import Watchers
+
+__all__ = ["Housekeeper", "Importer", "Watchers", "notify"]

@@ -1,0 +1,356 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Cameras on a real MQTT broker, as Home Assistant sees them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from paho.mqtt.client import Client, MQTTMessage
+from paho.mqtt.enums import CallbackAPIVersion
+from tests.cameras.certificates import certificate
+
+from custodes.cameras.discovery import Topics, discovery_of
+from custodes.cameras.model import News, NewsKind
+from custodes.cameras.mqtt import MqttLink
+from custodes.config import Mqtt
+from custodes.errors import Invalid
+
+amqtt = pytest.importorskip("amqtt.broker", reason="the broker of these tests isn't installed")
+
+HOME = "org-0123456789abcdef"
+DOOR = "cam-00000000000000aa"
+YARD = "cam-00000000000000bb"
+AT = 1_795_600_000_123
+HOSTILE = 'Porch {{ states("x") }} +/# "\n'
+
+
+class RunningBroker:
+    """amqtt in a thread; :meth:`stop` and :meth:`start` as often as a test likes."""
+
+    def __init__(self, port: int, **listener: object) -> None:
+        self.port = port
+        self._listener = listener
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._thread.start()
+        self.start()
+
+    def start(self) -> None:
+        self._await(self._begin())
+
+    def stop(self) -> None:
+        self._await(self._broker.shutdown())
+
+    def close(self) -> None:
+        self.stop()
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    async def _begin(self) -> None:
+        listener = {"type": "tcp", "bind": f"127.0.0.1:{self.port}"} | self._listener
+        plugins = {"amqtt.plugins.authentication.AnonymousAuthPlugin": {"allow_anonymous": True}}
+        self._broker = amqtt.Broker({"listeners": {"default": listener}, "plugins": plugins})
+        await self._broker.start()
+
+    def _await(self, coroutine: Any) -> None:
+        asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(10)
+
+
+class HomeAssistant:
+    """A client that listens to everything, and remembers it by topic."""
+
+    def __init__(self, port: int) -> None:
+        self.heard: list[tuple[str, bytes, bool]] = []
+        self._changed = threading.Condition()
+        self._client = Client(CallbackAPIVersion.VERSION2, client_id="home")
+        self._client.on_message = self._on_message
+        ready = threading.Event()
+        self._client.on_subscribe = lambda *_: ready.set()
+        self._client.on_connect = lambda client, *_: client.subscribe("#")
+        self._client.connect("127.0.0.1", port)
+        self._client.loop_start()
+        assert ready.wait(5)
+
+    def _on_message(self, _client: Client, _data: object, message: MQTTMessage) -> None:
+        with self._changed:
+            self.heard.append((message.topic, message.payload, message.retain))
+            self._changed.notify_all()
+
+    def wait(self, topic: str, matches: Callable[[bytes], bool] = lambda _: True, since: int = 0) -> bytes:
+        """Return the first payload on a topic that matches."""
+        until = time.monotonic() + 5
+        with self._changed:
+            while True:
+                for told, payload, _ in self.heard[since:]:
+                    if told == topic and matches(payload):
+                        return payload
+                assert self._changed.wait(until - time.monotonic()), f"nothing on {topic}: {self.heard}"
+
+    def say(self, topic: str, payload: str) -> None:
+        self._client.publish(topic, payload).wait_for_publish(5)
+
+    def close(self) -> None:
+        self._client.disconnect()
+        self._client.loop_stop()
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as s:
+        return int(s.getsockname()[1])
+
+
+@pytest.fixture
+def broker() -> Iterator[RunningBroker]:
+    made = RunningBroker(free_port())
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def home(broker: RunningBroker) -> Iterator[HomeAssistant]:
+    made = HomeAssistant(broker.port)
+    yield made
+    made.close()
+
+
+def settings(port: int, **more: Any) -> Mqtt:
+    return replace(Mqtt(host="127.0.0.1", port=port), **more)
+
+
+@pytest.fixture
+def link(broker: RunningBroker) -> Iterator[MqttLink]:
+    made = MqttLink(settings(broker.port), "1.2")
+    made.start()
+    yield made
+    made.close()
+
+
+def news(kind: NewsKind, **more: Any) -> News:
+    told = {"camera": DOOR, "name": "Front door"} | more
+    return News(kind, more.pop("organisation", HOME), AT, **told)
+
+
+def test_home_assistant_sees_a_camera_from_discovery_to_goodbye(home: HomeAssistant, link: MqttLink) -> None:
+    """A camera's six entities are described, its event comes with who was there and a picture, then it says goodbye."""
+    link.show(HOME, {DOOR: HOSTILE})
+    described = {}
+    for component, key in [
+        ("binary_sensor", "motion"),
+        ("binary_sensor", "connection"),
+        ("binary_sensor", "problem"),
+        ("sensor", "person"),
+        ("event", "event"),
+        ("image", "snapshot"),
+    ]:
+        described[key] = json.loads(home.wait(f"homeassistant/{component}/custodes_{DOOR}/{key}/config"))
+    assert all(d["device"]["name"] == HOSTILE and d["device"]["identifiers"] for d in described.values())
+    assert len({d["unique_id"] for d in described.values()}) == 6
+    assert home.wait("custodes/status") == b"online"
+
+    since = len(home.heard)
+    link.tell(news(NewsKind.CAMERA_UP))
+    link.tell(news(NewsKind.MOTION))
+    link.tell(
+        news(NewsKind.EVENT_SEEN, event="evt-1", zone="Path", people=("Ann", "Bo"), unknown=1, picture=b"\xff\xd8x")
+    )
+    assert json.loads(home.wait(described["connection"]["state_topic"], since=since))["online"] is True
+    assert home.wait(described["motion"]["state_topic"], since=since) == b"ON"
+    event = json.loads(home.wait(described["event"]["state_topic"], lambda p: b"seen" in p))
+    assert event["event_type"] in described["event"]["event_types"]
+    assert event == {
+        "event_type": "seen",
+        "camera": DOOR,
+        "name": "Front door",
+        "event": "evt-1",
+        "zone": "Path",
+        "known": 2,
+        "unknown": 1,
+        "people": ["Ann", "Bo"],
+        "at": "2026-11-25T09:46:40.123Z",
+    }
+    assert json.loads(home.wait(described["person"]["state_topic"]))["person"] == "Ann, Bo"
+    assert home.wait(described["snapshot"]["image_topic"]) == b"\xff\xd8x"
+
+    link.close()
+    assert home.wait("custodes/status", lambda p: p == b"offline", since) == b"offline"
+    topics = {topic for topic, _, _ in home.heard}
+    assert not [t for t in topics if "Porch" in t or "#" in t or "+" in t]
+
+
+def test_only_what_a_camera_is_stays_on_the_broker(broker: RunningBroker, link: MqttLink) -> None:
+    """Who was seen, events and pictures aren't retained; description, state and motion are."""
+    link.show(HOME, {DOOR: "Front door"})
+    early = HomeAssistant(broker.port)
+    early.wait(f"custodes/{DOOR}/motion")
+    link.tell(news(NewsKind.EVENT_SEEN, people=("Ann",), picture=b"jpeg"))
+    early.wait(f"custodes/{DOOR}/snapshot")
+    early.close()
+    late = HomeAssistant(broker.port)
+    late.wait(f"homeassistant/image/custodes_{DOOR}/snapshot/config")
+    late.wait("custodes/status")
+    late.close()
+    kept = {topic for topic, _, retained in late.heard if retained and topic.startswith("custodes/")}
+    assert kept == {"custodes/status", f"custodes/{DOOR}/state", f"custodes/{DOOR}/motion"}
+
+
+def test_a_server_that_dies_is_offline_by_its_will(broker: RunningBroker, home: HomeAssistant) -> None:
+    """When the connection breaks without a goodbye, the broker itself tells that the server is offline."""
+    link = MqttLink(settings(broker.port))
+    link.start()
+    home.wait("custodes/status", lambda p: p == b"online")
+    transport = link._client.socket()
+    assert transport is not None
+    link._client._thread_terminate = True  # as if the process were killed
+    transport.shutdown(socket.SHUT_RDWR)
+    assert home.wait("custodes/status", lambda p: p == b"offline") == b"offline"
+    link.close()
+
+
+def test_a_broker_that_comes_back_is_told_how_things_are(
+    broker: RunningBroker, link: MqttLink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A link that is begun before its broker, and one whose broker restarts, ends up with the present state there."""
+    link._client.reconnect_delay_set(0.05, 0.1)  # type: ignore[arg-type]
+    link.show(HOME, {DOOR: "Front door", YARD: "Yard"})
+    first = HomeAssistant(broker.port)
+    first.wait(f"custodes/{YARD}/state")
+    first.close()
+    broker.stop()
+    until = time.monotonic() + 5
+    while link.connected and time.monotonic() < until:
+        time.sleep(0.01)
+    link.tell(news(NewsKind.CAMERA_UP))
+    link.tell(news(NewsKind.MOTION))
+    link.tell(news(NewsKind.TROUBLE, detail="disk-full"))
+    link.show(HOME, {DOOR: "Front door"})
+    broker.start()
+    home = HomeAssistant(broker.port)
+    state = json.loads(home.wait(f"custodes/{DOOR}/state"))
+    assert state == {"online": True, "why": "", "since": "2026-11-25T09:46:40.123Z", "trouble": ["disk-full"]}
+    assert home.wait(f"custodes/{DOOR}/motion") == b"ON"
+    home.wait("custodes/status", lambda p: p == b"online")
+    home.close()
+    assert not [t for t, payload, _ in home.heard if YARD in t and payload]
+
+
+def test_a_camera_that_is_removed_or_renamed_is_so_at_home_too(home: HomeAssistant, link: MqttLink) -> None:
+    """What is retained of a removed camera is emptied, and a new name is described; news of it go nowhere."""
+    link.show(HOME, {DOOR: "Front door", YARD: "Yard"})
+    home.wait(f"homeassistant/image/custodes_{YARD}/snapshot/config")
+    since = len(home.heard)
+    link.show(HOME, {DOOR: "Side door"})
+    for topic in [*discovery_of(Topics("custodes", "homeassistant"), YARD, "", ""), f"custodes/{YARD}/state"]:
+        assert home.wait(topic, since=since) == b""
+    about = home.wait(f"homeassistant/event/custodes_{DOOR}/event/config", since=since)
+    assert json.loads(about)["device"]["name"] == "Side door"
+    link.tell(news(NewsKind.MOTION, camera=YARD))
+    link.tell(news(NewsKind.MOTION))
+    home.wait(f"custodes/{DOOR}/motion", lambda p: p == b"ON", since)
+    assert (f"custodes/{YARD}/motion", b"ON", False) not in home.heard
+
+
+def test_home_assistant_is_answered_when_it_begins_and_not_when_others_talk(
+    home: HomeAssistant, link: MqttLink
+) -> None:
+    """``online`` on its status topic has all described anew, once in a while; anything else there does nothing."""
+    link.show(HOME, {DOOR: "Front door"})
+    config = f"homeassistant/sensor/custodes_{DOOR}/person/config"
+    home.wait(config)
+    since = len(home.heard)
+    home.say("homeassistant/status", "offline")
+    home.say(f"custodes/{DOOR}/motion", "junk")
+    home.say("custodes/command", "delete")
+    home.say("homeassistant/status", "online")
+    for _ in range(20):
+        home.say("homeassistant/status", "online")
+    home.wait(config, since=since)
+    link.tell(news(NewsKind.EVENT_ENDED, event="evt-9"))
+    home.wait(f"custodes/{DOOR}/event", lambda p: b"evt-9" in p)
+    assert len([t for t, _, _ in home.heard[since:] if t == config]) == 1
+
+
+def test_without_names_nobody_is_named(broker: RunningBroker, home: HomeAssistant) -> None:
+    """With ``names = false`` it is told that somebody known, or unknown, is there, and no name goes out."""
+    link = MqttLink(settings(broker.port, names=False, prefix="house/cams", discovery=""))
+    link.show(HOME, {DOOR: "Front door"})
+    link.start()
+    home.wait("house/cams/status")
+    link.tell(news(NewsKind.EVENT_SEEN, event="evt-1", people=("Ann",)))
+    assert json.loads(home.wait(f"house/cams/{DOOR}/person"))["person"] == "somebody known"
+    link.tell(news(NewsKind.EVENT_ENDED, event="evt-2", unknown=2))
+    unknown = json.loads(home.wait(f"house/cams/{DOOR}/person", lambda p: b"evt-2" in p))
+    assert (unknown["person"], unknown["known"], unknown["unknown"]) == ("unknown", 0, 2)
+    link.close()
+    assert not [p for _, p, _ in home.heard if b"Ann" in p]
+    assert not [t for t, _, _ in home.heard if t.startswith("homeassistant")]
+
+
+def test_news_of_others_are_not_told(home: HomeAssistant, link: MqttLink) -> None:
+    """News of another organisation go nowhere; an order of a court goes out as a notice of the house."""
+    link.show(HOME, {DOOR: "Front door"})
+    home.wait("custodes/status")
+    link.tell(replace(news(NewsKind.EVENT_SEEN, event="evt-other", people=("Eve",)), organisation="org-other"))
+    link.tell(replace(news(NewsKind.LEGAL_PROCESS, detail="warrant"), camera="", name=""))
+    notice = json.loads(home.wait("custodes/notice"))
+    assert (notice["event_type"], notice["detail"]) == ("legal-process", "warrant")
+    assert not [p for _, p, _ in home.heard if b"evt-other" in p]
+
+
+def test_an_id_that_would_leave_its_topic_is_refused() -> None:
+    """Nothing but letters, digits and hyphens gets into a topic."""
+    link = MqttLink(settings(1))
+    for wrong in ("../x", "a/b", "+", "#", "", "x" * 65):
+        with pytest.raises(Invalid):
+            link.show(HOME, {wrong: "Front door"})
+    link.close()
+
+
+def test_trouble_ends_as_it_should() -> None:
+    """A full disk outlasts a reconnection and ends by itself; what ails a stream ends with the stream."""
+    link = MqttLink(settings(1))
+    link.show(HOME, {DOOR: "Front door"})
+    for detail in ("disk-full", "undecodable", "codec"):
+        link.tell(news(NewsKind.TROUBLE, detail=detail))
+    shown = link._cameras[DOOR]
+    assert shown.trouble == {"disk-full", "undecodable", "codec"}
+    link.tell(news(NewsKind.TROUBLE, detail="decodable"))
+    assert shown.trouble == {"disk-full", "codec"}
+    link.tell(news(NewsKind.CAMERA_UP))
+    assert shown.trouble == {"disk-full"}
+    link.tell(news(NewsKind.TROUBLE, detail="disk-ok"))
+    assert shown.trouble == frozenset()
+    link.tell(news(NewsKind.MOTION))
+    link.tell(news(NewsKind.CAMERA_DOWN, detail="frozen"))
+    assert (shown.online, shown.moving, shown.why) == (False, False, "frozen")
+    link.close()
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # paho leaves the refused socket open
+def test_an_encrypted_broker_is_trusted_by_its_certificate_alone(tmp_path: Path) -> None:
+    """With TLS a link connects to a broker whose certificate it can check, and to no other."""
+    cert, key = certificate(tmp_path, "127.0.0.1")
+    broker = RunningBroker(free_port(), ssl=True, certfile=str(cert), keyfile=str(key))
+    trusting = MqttLink(settings(broker.port, tls=True), verify=ssl.create_default_context(cafile=str(cert)))
+    doubting = MqttLink(settings(broker.port, tls=True))
+    for link in (doubting, trusting):
+        link.start()
+    until = time.monotonic() + 5
+    while not (trusting.connected and doubting._complaint) and time.monotonic() < until:
+        time.sleep(0.01)
+    assert trusting.connected
+    assert not doubting.connected
+    assert "certificate" in doubting._complaint
+    for link in (doubting, trusting):
+        link.close()
+    broker.close()
