@@ -25,6 +25,8 @@ from custodes.ledger import FileSigner, Log
 ME = Caller(OPERATOR, Purpose.PHOTO_LIBRARY, provenance="own")
 PHOTO = Path(__file__).parent / "data" / "obama_1.jpg"
 
+pytestmark = pytest.mark.usefixtures("as_shipped")
+
 _KILLED = """
 import os, signal, sys
 from pathlib import Path

@@ -18,7 +18,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import orjson
-from tests.conftest import environment_for, run_cli
+from tests.conftest import environment_for, run_here
 
 from custodes.app import App
 from custodes.casework import ImageRole, ImportState, ItemOutcome
@@ -136,10 +136,10 @@ def test_an_import_that_is_killed_twice_is_whole_in_the_end(tmp_path: Path) -> N
     expected = _archive(tmp_path / "photos.zip")
     environment = environment_for(data, CUSTODES_CREDENTIALS=str(key))
     _killed(data, environment, ["import", "zip", case, str(tmp_path / "photos.zip"), *TOLD], 80)
-    [begun] = orjson.loads(run_cli("import", "list", case, "--json", environment=environment).stdout)
+    [begun] = orjson.loads(run_here("import", "list", case, "--json", environment=environment).stdout)
     assert (begun["state"], begun["imported"] >= 80) == ("running", True)
     _killed(data, environment, ["import", "resume", begun["id"]], 200)
-    last = run_cli("import", "resume", begun["id"], "--json", environment=environment)
+    last = run_here("import", "resume", begun["id"], "--json", environment=environment)
     assert last.returncode == 0, last.stderr
     assert orjson.loads(last.stdout)["state"] == "done"
     _check(data, tmp_path / "ledger", cara, case, begun["id"], expected)

@@ -15,6 +15,7 @@ from custodes.cameras.hooks import HookStore
 from custodes.cameras.index import SegmentIndex
 from custodes.cameras.model import Camera
 from custodes.cameras.reach import Reach
+from custodes.cameras.shares import ShareStore
 from custodes.cameras.store import CameraStore
 from custodes.casework import CaseFiles, CaseImages, HashLists, Imports, Reviews, Searches
 from custodes.config import Config
@@ -41,6 +42,7 @@ from custodes.operations.accounts import Accounts
 from custodes.operations.admission import Admission
 from custodes.operations.announcing import Announcer
 from custodes.operations.beginning import begin
+from custodes.operations.boards import BoardReader
 from custodes.operations.browsers import Browsers
 from custodes.operations.browsing import Browsing
 from custodes.operations.buckets import Buckets, LocalBuckets, S3Buckets
@@ -81,11 +83,16 @@ from custodes.operations.overview import Overview
 from custodes.operations.packs import PackOperations
 from custodes.operations.people import PeopleOperations
 from custodes.operations.pictures import PictureOperations
+from custodes.operations.previews import Previews
+from custodes.operations.process import ProcessOperations
 from custodes.operations.recognising import Watching
 from custodes.operations.redactor import Redactor
+from custodes.operations.releasing import Releasing
+from custodes.operations.requests import RequestInbox
 from custodes.operations.reviewing import ReviewOperations
 from custodes.operations.rules import RuleOperations
 from custodes.operations.searching import CaseSearches
+from custodes.operations.sharing import ShareOperations
 from custodes.operations.sightings import SightingOperations
 from custodes.operations.signin import SignIn
 from custodes.operations.sources import Sources
@@ -157,6 +164,12 @@ class App:
     announcer: Announcer
     hooks: HookOperations
     watching: Watching
+    boards: BoardReader
+    previews: Previews
+    requests: RequestInbox
+    sharing: ShareOperations
+    releasing: Releasing
+    process: ProcessOperations
     page_key: bytes
     door_key: bytes
     _database: Database
@@ -282,7 +295,16 @@ class App:
             people_of,
             on_which_ground,
         )
-        keeping = CameraKeeping(database, camera_store, index, events, config)
+        footage_store, share_store = FootageStore(), ShareStore(vault)
+        footage = FootageOperations(guard, database, registry, footage_store, log)
+        boards = BoardReader(config.sharing.boards, footage.board, clock=clock)
+        redactor = Redactor(config)
+        previews = Previews(redactor)
+        requests = RequestInbox(guard, database, camera_store, index, boards, footage_store.trusted, previews)
+        sharing = ShareOperations(
+            guard, database, share_store, requests, log, config.shares, config.endpoint_url, boards.offset
+        )
+        keeping = CameraKeeping(database, camera_store, index, events, config, sharing.holds)
         cameras = CameraOperations(guard, database, camera_store, index, events, admission, config, keeping)
         announcer = Announcer()
         reach = Reach(config.server.port)
@@ -339,18 +361,24 @@ class App:
                 leads=LeadOperations(guard, desk, pictures, dossier, log, review.see),
                 bundles=BundleOperations(guard, desk, pictures, bench.store, dossier, log, review.see),
             ),
-            footage=FootageOperations(guard, database, registry, FootageStore(), log),
+            footage=footage,
             cameras=cameras,
             keeping=keeping,
             live=LiveHub(),
             sightings=SightingOperations(guard, database, camera_store, events, subjects, library),
             library=library,
-            exports=ExportOperations(guard, database, index, cameras, Redactor(config)),
+            exports=ExportOperations(guard, database, index, cameras, redactor),
             announcer=announcer,
             hooks=hooks,
             watching=Watching(
                 guard, database, admission, engines, references, retention, grounds, events, config.cameras
             ),
+            boards=boards,
+            previews=previews,
+            requests=requests,
+            sharing=sharing,
+            releasing=Releasing(guard, database, share_store, config.shares, announcer.tell),
+            process=ProcessOperations(guard, database, registry, vault, announcer.tell),
             page_key=vault.derive("page-token"),
             door_key=vault.derive("console"),
             _database=database,
@@ -388,6 +416,7 @@ class App:
     def close(self) -> None:
         """Close what is open."""
         self.live.close()
+        self.previews.close()
         self.announcer.close()
         self.hooks.close()
         self._replays.close()

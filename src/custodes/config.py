@@ -262,6 +262,11 @@ class Streams:
 
     folder: str = _setting("", "Folder of the NDJSON files of data streams; empty means DATA/streams.", unit="path")
     webhooks: tuple[str, ...] = _setting((), "URLs to which data streams may be sent; others are refused.")
+    webhook_secret: str = _setting(
+        "",
+        "What signs what is sent there, as Standard Webhooks write it: whsec_ and base64; empty sends it unsigned.",
+        form=r"(whsec_[A-Za-z0-9+/]{32,86}={0,2})?",
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -432,7 +437,7 @@ def _of_text(text: str, kind: Any) -> Any:
         ValueError: if it isn't one.
     """
     if get_origin(kind) is tuple:
-        return tuple(i for i in text.split(os.pathsep) if i)
+        return tuple(text.split() if "://" in text else (i for i in text.split(os.pathsep) if i))
     if kind is bool:
         if text.lower() not in _WORDS:
             raise ValueError(text)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import socket
 import ssl
@@ -49,7 +50,7 @@ class RunningBroker:
         self._await(self._begin())
 
     def stop(self) -> None:
-        self._await(self._broker.shutdown())
+        self._await(self._end())
 
     def close(self) -> None:
         self.stop()
@@ -62,6 +63,11 @@ class RunningBroker:
         plugins = {"amqtt.plugins.authentication.AnonymousAuthPlugin": {"allow_anonymous": True}}
         self._broker = amqtt.Broker({"listeners": {"default": listener}, "plugins": plugins})
         await self._broker.start()
+
+    async def _end(self) -> None:
+        for server in self._broker._servers.values():
+            server.instance.close()  # first, or whoever reconnects meanwhile is waited for without end
+        await self._broker.shutdown()
 
     def _await(self, coroutine: Any) -> None:
         asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(10)
@@ -344,6 +350,7 @@ def test_an_encrypted_broker_is_trusted_by_its_certificate_alone(tmp_path: Path)
     trusting = MqttLink(settings(broker.port, tls=True), verify=ssl.create_default_context(cafile=str(cert)))
     doubting = MqttLink(settings(broker.port, tls=True))
     for link in (doubting, trusting):
+        link._client.reconnect_delay_set(0.05, 0.05)  # type: ignore[arg-type]
         link.start()
     until = time.monotonic() + 5
     while not (trusting.connected and doubting._complaint) and time.monotonic() < until:
@@ -354,3 +361,4 @@ def test_an_encrypted_broker_is_trusted_by_its_certificate_alone(tmp_path: Path)
     for link in (doubting, trusting):
         link.close()
     broker.close()
+    gc.collect()  # so that it is this test which hears of it

@@ -11,11 +11,16 @@ import pytest
 from custodes.db import Database
 
 
+@pytest.fixture(autouse=True)
+def _as_shipped(as_shipped: None) -> None:
+    """Migrations run here each time."""
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
     """An empty database of each kind."""
     sqlite = request.param == "sqlite"
-    opened = Database(f"sqlite:///{tmp_path / 'test.sqlite3'}" if sqlite else request.getfixturevalue("postgres").new())
+    opened = Database(f"sqlite:///{tmp_path / 'test.sqlite3'}" if sqlite else request.getfixturevalue("postgres").new(empty=True))
     yield opened
     opened.close()
 

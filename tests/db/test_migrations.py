@@ -106,7 +106,7 @@ def test_processes_may_open_an_empty_installation_at_once(
     kind: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
     """Five processes race for schema, master key and first key; all work and agree on one of each."""
-    url = "" if kind == "sqlite" else request.getfixturevalue("postgres").new()
+    url = "" if kind == "sqlite" else request.getfixturevalue("postgres").new(empty=True)
     racers = [
         subprocess.Popen(
             [sys.executable, "-c", _OPEN, str(tmp_path / "data"), url],

@@ -43,6 +43,7 @@ def logins(database: Database) -> Logins:
 # --- proofs ---
 
 
+@pytest.mark.usefixtures("as_shipped")
 def test_a_password_proves_itself_alone() -> None:
     """A hash has OWASP's parameters and a salt of its own; only the same password fits, and nothing fits no hash."""
     one, other = hash_password("correct horse"), hash_password("correct horse")
@@ -56,6 +57,7 @@ def test_a_password_proves_itself_alone() -> None:
     assert verify_password(hash_password("\ud800 odd text"), "\ud800 odd text")
 
 
+@pytest.mark.usefixtures("as_shipped")
 def test_a_hash_of_other_parameters_is_stale() -> None:
     """What was hashed with other parameters than today's is told, so that it is made anew."""
     assert is_stale(argon2.PasswordHasher(time_cost=1, memory_cost=8192, parallelism=1).hash("x"))

@@ -20,8 +20,8 @@ from custodes.cameras.footagestore import FootageStore
 from custodes.cameras.index import SegmentIndex, segment_path
 from custodes.cameras.model import Camera, News, Segment, Span, Zone
 from custodes.cameras.mp4 import measured
-from custodes.cameras.sharing import FootageRequest, check_request
 from custodes.cameras.shares import ShareStore
+from custodes.cameras.sharing import FootageRequest, check_request
 from custodes.cameras.store import CameraStore
 from custodes.errors import NotFound
 from custodes.governance import Caller, OrgClass, Purpose, Role

@@ -64,7 +64,7 @@ class House:
         self.world = world
         self.organisation = self.household("Smith")
         self.anna = self.person(self.organisation, "anna", Role.ADMIN)
-        self.courier = Courier(Reach(own_port=8420), delays=(0.01,), alarm=0.02, lasts=0.1)
+        self.courier = Courier(Reach(own_port=8420), delays=(0.01,), alarm=0.02)
         self.announcer = Announcer()
         app = world.app
         self.hooks = HookOperations(

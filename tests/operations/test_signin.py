@@ -488,6 +488,7 @@ def test_one_person_in_two_organisations_has_two_logins(world) -> None:
     assert app.sign_in.session(app.sign_in.sign_in("bob@example.org", OTHER)).principal == twin
 
 
+@pytest.mark.usefixtures("as_shipped")
 def test_a_hash_is_renewed_when_parameters_change(world, monkeypatch: pytest.MonkeyPatch) -> None:
     """A password that was hashed with less is hashed anew when it is next given, and still fits."""
     officer = world.officer.principal

@@ -329,7 +329,7 @@ def test_a_search_that_fails_is_tried_again(home: Home) -> None:
 
 
 def test_without_a_collection_no_template_is_made(street: World) -> None:
-    """A camera that recognises nobody follows faces, has events, and makes no template unless a listener wants one."""
+    """A camera that recognises nobody follows faces, has events, and makes no template."""
     home = move_in(street)
     event = home.visit(home.watcher(), BARACK, JOE)
     assert [s.subject for s in event.sightings] == ["", ""]
@@ -341,7 +341,7 @@ def test_without_a_collection_no_template_is_made(street: World) -> None:
 
 
 def test_a_listener_gets_shots(home: Home, street: World) -> None:
-    """A listener gets the best shot of each face with its template, and whom the household has found."""
+    """A listener gets the best shot of each face, and whom the household has found; no template is made for it."""
     listener = Listener(home.camera.id)
     home.visit(home.watcher(listener), BARACK, JOE)
     assert [s.subject for s in listener.shots] == ["barack", ""]
@@ -353,17 +353,18 @@ def test_a_listener_gets_shots(home: Home, street: World) -> None:
     other = move_in(street)
     listener = Listener(other.camera.id)
     other.visit(other.watcher(listener), BARACK)
-    assert [s.subject for s in listener.shots] == [""]
-    assert len(other.engines.made) == 1
+    assert [(s.subject, s.template) for s in listener.shots] == [("", None)]
+    assert not other.engines.made
 
 
 def test_a_refusal_of_the_household_is_not_the_listeners(home: Home) -> None:
-    """Where the household's own search is refused, a listener with a permit of its own still gets the shot."""
+    """Where the household's own search is refused, a listener still gets the shot, without a template."""
     home.world.app.people.suspend(ME, home.admin.principal, suspended=True)
     listener = Listener(home.camera.id)
     event = home.visit(home.watcher(listener), BARACK)
     assert event.why == "base.suspended"
-    assert [s.subject for s in listener.shots] == [""]
+    assert [(s.subject, s.template) for s in listener.shots] == [("", None)]
+    assert not home.engines.made
 
 
 # --- events -----------------------------------------------------------------------------------------------------------

@@ -14,6 +14,11 @@ from custodes.vision.image import Image
 PORTRAITS = Path(__file__).parent.parent / "data"
 
 
+@pytest.fixture(autouse=True)
+def _as_shipped(as_shipped: None) -> None:
+    """Networks are opened here each time."""
+
+
 @pytest.fixture(scope="session")
 def engine() -> Engine:
     """An engine with the default pack, everything switched on."""

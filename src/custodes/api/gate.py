@@ -28,6 +28,7 @@ T = TypeVar("T")
 
 _QUICK_THREADS = 8
 _DOOR_THREADS = 2
+_SILENT_THREADS = 2
 _HELD_BYTES = 512 * 2**20  # request bodies in memory, of all callers together
 _SHARE_BYTES = _HELD_BYTES // 2  # and of one of them
 
@@ -154,6 +155,7 @@ class Gate:
         quick: what only asks the database.
         door: what looks up who asks.
         probe: what operators ask, so that a full house can still say how it is.
+        silent: what leaves no trace; no number tells of it.
         throttled: how often something was throttled, by cause.
         held_bytes: bytes of bodies in memory.
     """
@@ -164,6 +166,7 @@ class Gate:
         self.quick = self._pool("quick", _QUICK_THREADS, settings)
         self.door = self._pool("door", _DOOR_THREADS, settings)
         self.probe = self._pool("probe", 1, settings)
+        self.silent = Pool("silent", _SILENT_THREADS, settings, _Throttles())
         self.held_bytes = 0
         self._shares: dict[str, int] = {}
 
@@ -172,7 +175,7 @@ class Gate:
 
     @property
     def pools(self) -> tuple[Pool, ...]:
-        """All pools."""
+        """All pools that numbers tell of."""
         return self.inference, self.quick, self.door, self.probe
 
     @property
@@ -210,5 +213,5 @@ class Gate:
 
     def close(self) -> None:
         """Let what runs end, and drop what waits."""
-        for pool in self.pools:
+        for pool in (*self.pools, self.silent):
             pool.close()

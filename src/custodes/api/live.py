@@ -10,7 +10,9 @@ The server speaks alone. A text is JSON: ``camera`` (name, masks: before all vid
 ``state``, ``init`` (what follows begins a stream of this ``mime``), ``refused`` (why it ends). Bytes are an
 initialisation segment after an ``init``, or a fragment: one byte (1 if it begins with a picture that needs no other),
 eight with its time (milliseconds since 1970, big-endian), and the fragment. Who reads too slowly is waited for, while
-the hub drops whole groups of pictures.
+the hub drops whole groups of pictures. The browser has one thing to say: ``stills``, if it can't play this kind of
+video; from then on bytes are JPEGs, one whenever a newer one was recorded. To watch is to use a session, as to ask for
+a page is.
 """
 
 from __future__ import annotations
@@ -22,9 +24,10 @@ import time
 from collections import Counter
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import Final
+from functools import partial
+from typing import Final, TypeVar
 
 import orjson
 from fastapi import Request
@@ -34,13 +37,16 @@ from custodes.api.console.frame import Console
 from custodes.api.console.refusals import problem_of, status_of
 from custodes.api.console.visits import check_origin
 from custodes.api.ending import Receive, Scope, Send
+from custodes.api.gate import Pool
 from custodes.cameras.model import Camera
-from custodes.errors import CustodesError, Denied, NotFound, Throttled
+from custodes.errors import CustodesError, Denied, NotFound, Throttled, Unavailable
 from custodes.governance import Caller
-from custodes.operations.cameralive import LivePart, PartKind, Subscription
+from custodes.operations.cameralive import LivePart, PartKind
 from custodes.operations.signin import SIGNED_OUT
 
 __all__ = ["LiveViews"]
+
+T = TypeVar("T")
 
 _PATH = re.compile(r"/console/cameras/(cam-[0-9a-f]{16})/live")
 _OPERATION: Final = "GET /console/cameras/{camera}/live"
@@ -55,13 +61,14 @@ AWAY: Final = 4001  # the session is over
 GONE: Final = 4004  # the camera is no more, or is somebody else's
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Viewer:
-    """Who looks, at which camera, and by which session."""
+    """Who looks, at which camera, by which session; and how it was said to be last."""
 
     token: str
     camera: str
     principal: str
+    told: Mapping[str, object] | None = None
 
 
 class LiveViews:
@@ -72,11 +79,13 @@ class LiveViews:
 
     Attributes:
         check_seconds: so often it is looked at whether a view may go on.
+        still_seconds: so often it is looked for a newer picture, where pictures are wished for.
         most: views at once; each has a thread that waits for its parts.
         most_of_one: views of one person.
     """
 
     check_seconds = 2.0
+    still_seconds = 2.0
     most = 64
     most_of_one = 16
 
@@ -155,14 +164,12 @@ class LiveViews:
         """Show a camera, and return the code with which the connection is closed; why goes before it."""
         try:
             with self._place(viewer):
-                camera = await self._camera(viewer, self._begin)
+                camera = await self._do(viewer, self._begin)
                 await _say(send, _camera_told(camera))  # what is masked, before there is anything to mask
-                with self._console.app.live.subscribe(camera.id) as subscription:
-                    return await _first(
-                        self._pump(subscription, camera.id, send),
-                        self._check(viewer, camera, send),
-                        _listen(receive),
-                    )
+                wish = asyncio.Event()
+                return await _first(
+                    self._show(viewer, wish, send), self._check(viewer, camera, send), _listen(receive, wish)
+                )
         except CustodesError as error:
             if status_of(error) >= 500:
                 self._console.telemetry.failure(error, operation=_OPERATION, request_id="")
@@ -173,41 +180,59 @@ class LiveViews:
         self._console.app.cameras.watch(caller, camera)
         return self._console.app.cameras.get(caller, camera)
 
-    async def _camera(self, viewer: _Viewer, read: Callable[[Caller, str], Camera]) -> Camera:
-        """Return the camera, read for the purpose that its viewer has chosen by now.
+    async def _do(self, viewer: _Viewer, act: Callable[[Caller, str], T], pool: Pool | None = None) -> T:
+        """Do something with the camera, for the purpose that its viewer has chosen by now.
 
         Raises:
             Denied: if the session is over, or a rule forbids it.
             NotFound: if they have no such camera.
             Throttled: if too many wait already.
         """
-        app = self._console.app
-        return await self._console.gate.quick.run(lambda: read(app.sign_in.session(viewer.token).caller, viewer.camera))
+        sign_in = self._console.app.sign_in
+        return await (pool or self._console.gate.quick).run(
+            lambda: act(sign_in.session(viewer.token).caller, viewer.camera)
+        )
 
     async def _check(self, viewer: _Viewer, camera: Camera, send: Send) -> int:
         """Look from time to time whether the view may go on, and tell what is masked when that changes."""
         while True:
             await asyncio.sleep(self.check_seconds)
             try:
-                now = await self._camera(viewer, self._console.app.cameras.get)
+                now = await self._do(viewer, self._console.app.cameras.get)
             except Throttled:
                 continue  # the house is full: it is looked at the next time
             if now.revision != camera.revision:
                 await _say(send, _camera_told(now))
                 camera = now
 
-    async def _pump(self, subscription: Subscription, camera: str, send: Send) -> int:
-        """Send what comes, and how the camera is."""
-        loop, live = asyncio.get_running_loop(), self._console.app.live
-        told: Mapping[str, object] | None = None
-        while not subscription.ended:
-            if (state := state_told(live.state(camera))) != told:
-                await _say(send, {"type": "state", **state})
-                told = state
-            part = await loop.run_in_executor(self._threads, subscription.next, _WAIT)
-            if part is not None:
-                await _send_part(part, send)
+    async def _show(self, viewer: _Viewer, wish: asyncio.Event, send: Send) -> int:
+        """Send video, or one picture after the other once that is wished for, until nothing more will come."""
+        with self._console.app.live.subscribe(viewer.camera) as subscription:
+            while not (subscription.ended or wish.is_set()):
+                await self._tell_state(viewer, send)
+                part = await asyncio.get_running_loop().run_in_executor(self._threads, subscription.next, _WAIT)
+                if part is not None:
+                    await _send_part(part, send)
+        newest = -1
+        while wish.is_set():
+            await self._tell_state(viewer, send)
+            look = partial(self._console.app.exports.glimpse, after=newest)
+            with suppress(
+                Throttled, Unavailable, NotFound
+            ):  # the next look may do better; what is gone, the check tells
+                found = await self._do(viewer, look, self._console.gate.inference)
+                if found is not None:
+                    newest, picture = found
+                    await send({"type": "websocket.send", "bytes": picture})
+            await asyncio.sleep(self.still_seconds)
         return GONE
+
+    async def _tell_state(self, viewer: _Viewer, send: Send) -> None:
+        """Tell how the camera is, if that isn't what was told last."""
+        state = state_told(self._console.app.live.state(viewer.camera))
+        if state != viewer.told:
+            viewer.told = state
+            await _say(send, {"type": "state", **state})
 
 
 async def _first(*works: Coroutine[None, None, int]) -> int:
@@ -222,10 +247,13 @@ async def _first(*works: Coroutine[None, None, int]) -> int:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _listen(receive: Receive) -> int:
-    """Wait until the browser goes; it has nothing to say."""
-    message = await receive()
-    return ENDED if message["type"] == "websocket.disconnect" else REFUSED
+async def _listen(receive: Receive, wish: asyncio.Event) -> int:
+    """Wait until the browser goes; it may wish for still pictures before."""
+    while (message := await receive())["type"] != "websocket.disconnect":
+        if message.get("text") != "stills" or wish.is_set():
+            return REFUSED
+        wish.set()
+    return ENDED
 
 
 async def _say(send: Send, told: Mapping[str, object]) -> None:

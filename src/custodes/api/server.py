@@ -13,6 +13,7 @@ import uvicorn
 from custodes.api.aws.admission import Door
 from custodes.api.aws.endpoint import AwsEndpoint
 from custodes.api.connection import Channel, Connection
+from custodes.api.console.silence import is_silent
 from custodes.api.console.site import Site, is_console
 from custodes.api.ending import Ending, Receive, Scope, Send
 from custodes.api.gate import Gate
@@ -64,13 +65,14 @@ class Application:
         try:
             await routed(scope, ending.receive, ending.send)
         finally:
-            route = scope.get("route")
-            self.telemetry.request(
-                operation=f"{scope['method']} {route.path}" if route else "unknown",
-                outcome="ok" if ending.status < 400 else str(ending.status),
-                status=ending.status,
-                seconds=time.perf_counter() - begun,
-            )
+            if not is_silent(scope):
+                route = scope.get("route")
+                self.telemetry.request(
+                    operation=f"{scope['method']} {route.path}" if route else "unknown",
+                    outcome="ok" if ending.status < 400 else str(ending.status),
+                    status=ending.status,
+                    seconds=time.perf_counter() - begun,
+                )
 
     def close(self) -> None:
         """End the threads."""

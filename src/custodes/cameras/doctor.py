@@ -280,8 +280,8 @@ def _substream(m: Measured, sub: Measured | None) -> Finding:
     if not sub.width:
         return Finding("substream", Verdict.BAD, "No picture of it could be decoded.", "Set it to H.264.")
     if m.width and abs(sub.width / sub.height - m.width / m.height) > 0.05 * m.width / m.height:
-        told += " It has another shape than the main stream, so zones and masks lie elsewhere."
-        return Finding("substream", Verdict.BAD, told, "Set both to the same shape, 16:9 for example.")
+        told += " It has another shape than the main stream: zones and masks fit only if it is the same view, squeezed."
+        return Finding("substream", Verdict.FAIR, told, "Set both to the same shape, 16:9 for example.")
     if sub.width * sub.height > _SMALL_PIXELS or sub.fps > _SMALL_FPS:
         return Finding("substream", Verdict.FAIR, told, "About 640 x 360 pixels and 5 pictures a second are enough.")
     return Finding("substream", Verdict.GOOD, told)

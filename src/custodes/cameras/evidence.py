@@ -22,7 +22,6 @@ from datetime import datetime
 import orjson
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-import custodes
 from custodes.cameras.documents import canonical, from_ms
 from custodes.cameras.model import Segment, Span
 from custodes.cameras.provenance import Credentials
@@ -199,6 +198,7 @@ def draft(
     request: FootageRequest,
     parts: Sequence[Part],
     made_at: datetime,
+    version: str,
     *,
     offset: tuple[int, datetime] | None = None,
     vkey: str | None = None,
@@ -210,6 +210,7 @@ def draft(
         request: that it answers.
         parts: the clips.
         made_at: now.
+        version: of this program.
         offset: by how many milliseconds this machine's clock was ahead, and when that was measured, if it is known.
         vkey: the ledger's key, if the proof that the ledger has the sharing is to be in it.
 
@@ -217,7 +218,7 @@ def draft(
         TooLarge: if it would be too large.
         Unavailable: if a clip can't be signed.
     """
-    key, credentials = Ed25519PrivateKey.generate(), Credentials.new()
+    key, credentials = Ed25519PrivateKey.generate(), Credentials.new(version)
     clips = {
         clip_name(n): credentials.signed(p.data, clip_name(n), edited=p.derivative is not None)
         for n, p in enumerate(parts)
@@ -240,7 +241,7 @@ def draft(
         "clips": [_clip(n, p, clips[clip_name(n)]) for n, p in enumerate(parts)],
         "custody": hashlib.sha256(told[CUSTODY]).hexdigest(),
         "clock": None if offset is None else {"ahead_ms": offset[0], "measured_at": _when(offset[1])},
-        "software": {"name": "custodes", "version": custodes.__version__},
+        "software": {"name": "custodes", "version": version},
         "not_included": list(NOT_INCLUDED),
         "ledger": vkey,
         "key": key.public_key().public_bytes_raw().hex(),

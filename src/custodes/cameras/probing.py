@@ -189,10 +189,11 @@ def probe(ask: Ask) -> Measured:
                 return Measured(why="no-video")
             return _looked(container, ask, begun, live=source.kind != SourceKind.FILE)
     except av.error.FFmpegError as e:
-        return Measured(why=_why(e))
+        return Measured(why=_why(e, time.monotonic() - begun >= ask.patience))
 
 
-def _why(error: av.error.FFmpegError) -> str:
+def _why(error: av.error.FFmpegError, late: bool) -> str:
+    """Return why a stream can't be looked at; late: it took as long as it may, and libav hides that at times."""
     import av
 
     match error:
@@ -200,10 +201,10 @@ def _why(error: av.error.FFmpegError) -> str:
             return "refused"
         case av.error.HTTPNotFoundError() | av.error.HTTPBadRequestError():
             return "no-path"
-        case av.error.InvalidDataError() | av.error.EOFError() | av.error.PatchWelcomeError():
-            return "unreadable"
         case av.error.ExitError() | av.error.TimeoutError():
             return "silent"
+        case av.error.InvalidDataError() | av.error.EOFError() | av.error.PatchWelcomeError():
+            return "silent" if late else "unreadable"
         case _:
             return "unreachable"
 

@@ -22,7 +22,6 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID, ObjectIdentifier
 
-import custodes
 from custodes.errors import IntegrityError, Unavailable
 
 __all__ = ["Credentials", "check_clip"]
@@ -56,14 +55,16 @@ class Credentials:
 
     Attributes:
         root: the root's certificate, PEM.
+        version: of the program that signs.
     """
 
     root: str
+    version: str
     _chain: bytes
     _key: bytes
 
     @classmethod
-    def new(cls) -> Credentials:
+    def new(cls, version: str) -> Credentials:
         """Make a chain and a key that have never been, and never will be again."""
         root_key, key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
         root_name, name = _name("One share: root"), _name("One share")
@@ -75,7 +76,7 @@ class Credentials:
         )
         pems = [b.sign(root_key, hashes.SHA256()).public_bytes(Encoding.PEM) for b in (leaf, root)]
         secret = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-        return cls(pems[1].decode(), b"".join(pems), secret)
+        return cls(pems[1].decode(), version, b"".join(pems), secret)
 
     def signed(self, clip: bytes, name: str, *, edited: bool) -> bytes:
         """Return a clip with content credentials in it.
@@ -93,7 +94,7 @@ class Credentials:
         if edited:
             actions += [{"action": "c2pa.edited"}, {"action": "c2pa.transcoded"}]
         told = {
-            "claim_generator_info": [{"name": "Custodes", "version": custodes.__version__}],
+            "claim_generator_info": [{"name": "Custodes", "version": self.version}],
             "title": name,
             "format": _KIND,
             "assertions": [{"label": "c2pa.actions", "data": {"actions": actions}}],

@@ -12,6 +12,7 @@ seconds, the clock is set anew at a key picture, which says so (``cut``), and a 
 from __future__ import annotations
 
 import contextlib
+import os
 import socket
 import time
 from collections.abc import Iterator
@@ -20,7 +21,6 @@ from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
 from typing import Self
-from urllib.parse import urlsplit
 
 import av
 import av.logging
@@ -32,6 +32,7 @@ from av.error import (
     InvalidDataError,
 )
 from av.packet import Packet
+from av.stream import Stream
 from av.video.stream import VideoStream
 
 from custodes.cameras.shapes import Shape, shape_of
@@ -51,6 +52,7 @@ _BACK, _AHEAD = -1, 10
 _STEP = Fraction(1, 15)  # seconds between pictures, until it is known
 _BLIND = 50
 """So many key pictures may have no header that can be read."""
+_OPEN = Path("/proc/self/fd")
 
 
 class Lost(Unavailable):
@@ -176,9 +178,9 @@ class Picture:
         """When the next one is due, in milliseconds since 1970."""
         return self.stamp.at + max(1, round(self.stamp.step * self.base * 1000))
 
-    def packed(self, origin: int = 0) -> Packet[VideoStream]:
+    def packed(self, origin: int = 0) -> Packet[Stream]:
         """Return a packet of the same bytes, which aren't copied; its ticks count from ``origin``."""
-        made: Packet[VideoStream] = Packet(self.packet)  # type: ignore[arg-type]
+        made: Packet[Stream] = Packet(self.packet)  # type: ignore[arg-type]  # whatever has a buffer will do
         made.pts, made.dts, made.duration = self.stamp.pts - origin, self.stamp.dts - origin, self.stamp.step
         made.time_base = self.base
         made.is_keyframe = self.key
@@ -193,7 +195,7 @@ class Connection:
 
     Args:
         source: what to open.
-        hosts: what else this process may be connected with; a source that leads elsewhere is left.
+        hosts: what this process may be connected with, or None for anybody; a source that leads elsewhere is left.
         patience: seconds until silence counts as lost.
 
     Raises:
@@ -201,20 +203,23 @@ class Connection:
             ``unreadable`` if what answers isn't what the source says, or leads to another host.
     """
 
-    def __init__(self, source: Source, hosts: frozenset[str] = frozenset(), *, patience: float = _PATIENCE) -> None:
+    def __init__(self, source: Source, hosts: frozenset[str] | None = None, *, patience: float = _PATIENCE) -> None:
         self._source = source
+        self._patience = patience
         timeout = (_LISTEN if source.kind == SourceKind.RTMP else patience, patience)
+        begun = time.monotonic()
         try:
             with _heard(source) as heard:
                 self._container = av.open(
                     source.url, "r", format=source.format, options=source.options, timeout=timeout
                 )
         except (FFmpegError, OSError, ValueError) as e:
-            raise Lost(_why_not_open(e)) from None  # the error's text has the URL in it
+            waited = time.monotonic() - begun >= timeout[0] * 0.9
+            raise Lost("unreachable" if waited else _why_not_open(e)) from None  # the error's text has the URL in it
         try:
             if any("Unexpected stream" in line or "App field" in line for line in heard):
                 raise Lost("refused")
-            if source.kind != SourceKind.FILE and _stranger(hosts | {urlsplit(source.url).hostname or ""}):
+            if hosts is not None and _stranger(hosts):
                 raise Lost("unreadable")
             if not self._container.streams.video or self._container.streams.video[0].codec_context is None:
                 raise Lost("unreadable")
@@ -230,7 +235,7 @@ class Connection:
         self._container.close()
 
     def pictures(self) -> Iterator[Picture]:
-        """Yield the camera's pictures from the first key picture on.
+        """Yield the camera's pictures, from the first on of which is known how large it is.
 
         Raises:
             Lost: always in the end: ``ended``, ``frozen`` if nothing came for a while, ``unreadable``.
@@ -238,8 +243,9 @@ class Connection:
         context = self._stream.codec_context
         base = self._stream.time_base or Fraction(1, 90_000)
         timeline = Timeline(base)
-        shape: Shape | None = None
         extradata, blind = context.extradata or b"", 0
+        declared = (context.width, context.height)
+        shape = shape_of(context.name, extradata, b"", declared)
         for packet, restarted in self._packets():
             key = packet.is_keyframe
             now = int(time.time() * 1000)
@@ -247,7 +253,7 @@ class Connection:
             if packet.has_sidedata("new_extradata"):
                 extradata = bytes(packet.get_sidedata("new_extradata"))
             if key:
-                found = shape_of(context.name, extradata, bytes(packet), (context.width, context.height))
+                found = shape_of(context.name, extradata, bytes(packet), declared)
                 blind = blind + 1 if found is None else 0
                 if blind > _BLIND:
                     raise Lost("unreadable")
@@ -260,10 +266,15 @@ class Connection:
         """Yield packets, and whether timestamps begin again with them."""
         if self._source.kind == SourceKind.FILE:
             yield from self._over_and_over()
+        asked = time.monotonic()
         try:
             for packet in self._container.demux(self._stream):
+                silent = time.monotonic() - asked > self._patience * 0.95
                 if packet.size:
                     yield packet, False
+                if silent:  # libav gives out what it still had, and keeps to itself that it has waited in vain
+                    raise Lost("frozen")
+                asked = time.monotonic()
         except (FFmpegError, OSError, ValueError) as e:
             raise Lost(_why_lost(e)) from None
         raise Lost("ended")
@@ -356,14 +367,25 @@ def _why_lost(error: Exception) -> str:
 
 def _stranger(hosts: frozenset[str]) -> bool:
     """Tell whether this process is connected with anybody else: RTSP has redirections, and libav follows them."""
-    known = {"127.0.0.1", "::1"} if hosts & {"localhost"} else set()
-    for host in hosts - {""}:
+    known: set[str] = set()
+    for host in hosts:
         with contextlib.suppress(OSError):
             known |= {str(info[4][0]).partition("%")[0] for info in socket.getaddrinfo(host, None)}
-    for entry in Path("/proc/self/fd").iterdir() if Path("/proc/self/fd").is_dir() else ():
+    for entry in _OPEN.iterdir() if _OPEN.is_dir() else ():
         with contextlib.suppress(OSError, ValueError), socket.socket(fileno=_copy(entry)) as copy:
             if copy.family in (socket.AF_INET, socket.AF_INET6) and copy.type == socket.SOCK_STREAM:
                 peer = str(copy.getpeername()[0]).partition("%")[0].removeprefix("::ffff:")
                 if peer not in known:
                     return True
     return False
+
+
+def _copy(entry: Path) -> int:
+    """Return another descriptor of a socket that is open in this process.
+
+    Raises:
+        OSError: if it is none.
+    """
+    if not str(entry.readlink()).startswith("socket:"):
+        raise OSError(0, "it is no socket")
+    return os.dup(int(entry.name))

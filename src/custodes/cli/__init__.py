@@ -34,6 +34,7 @@ from custodes.cli import (
     review,
     rules,
     server,
+    shares,
     testing,
     users,
 )
@@ -76,6 +77,7 @@ program.add_typer(grounds.consent, name="consent")
 program.add_typer(grounds.results, name="results")
 program.add_typer(camera.program, name="camera")
 program.add_typer(footage.program, name="footage")
+program.add_typer(shares.program, name="share")
 program.add_typer(leads.program, name="leads")
 program.add_typer(ledger.program, name="ledger")
 program.add_typer(evaluate.program, name="evaluate")

@@ -14,6 +14,7 @@ from urllib.parse import quote, urlsplit, urlunsplit
 import typer
 
 from custodes.cli.arguments import Json, moment
+from custodes.cli.cameratools import PasswordFile, User, add_to, from_onvif, password_of
 from custodes.cli.output import console, installation, print_done, print_json, print_rows, print_table, when
 from custodes.cli.who import who
 from custodes.errors import Invalid, NotFound
@@ -27,15 +28,11 @@ if TYPE_CHECKING:
 __all__ = ["program"]
 
 program = typer.Typer(help="Cameras, their video and what happened before them.", no_args_is_help=True)
+add_to(program)
 
 _POLL_SECONDS = 1.0
 
 Name: TypeAlias = Annotated[str, typer.Argument(help="The camera, by name or id.", show_default=False)]
-User: TypeAlias = Annotated[str, typer.Option("--user", help="User name at the camera.")]
-PasswordFile: TypeAlias = Annotated[
-    Path | None,
-    typer.Option("--password-file", help="File with the password there; it isn't kept in the shell's history."),
-]
 Substream: TypeAlias = Annotated[
     str | None,
     typer.Option("--substream", help="A stream of small pictures of the same camera, to look for motion in."),
@@ -95,8 +92,8 @@ def add(
     url: Annotated[
         str,
         typer.Argument(
-            help="rtsp://..., rtsps://..., rtmp://ADDRESS:PORT/KEY to be pushed to, file:NAME; - reads it from "
-            "standard input.",
+            help="rtsp://..., rtsps://..., onvif://HOST (which is asked for its streams), rtmp://ADDRESS:PORT/KEY to "
+            "be pushed to, file:NAME; - reads it from standard input.",
             show_default=False,
         ),
     ],
@@ -109,8 +106,12 @@ def add(
     as_json: Json = False,
 ) -> None:
     """Set up a camera; the server begins to read it within a second."""
-    told = _with_credentials(_given(url), user, password_file)
-    second = _with_credentials(substream, user, password_file) if substream else ""
+    told, second = _given(url), substream or ""
+    if told.startswith("onvif://"):
+        told, second = from_onvif(told.removeprefix("onvif://").strip("/"), user, password_of(password_file))
+    else:
+        told = _with_credentials(told, user, password_file)
+        second = _with_credentials(second, user, password_file) if second else ""
     with installation() as app:
         made = app.cameras.add(
             who(app), name, told, substream=second, place=_place(place), collection=collection or "", records=records
@@ -374,12 +375,7 @@ def _with_credentials(url: str, user: str, password_file: Path | None) -> str:
     parts = urlsplit(url)
     if "@" in parts.netloc:
         raise Invalid("The URL names a user already.", remedy="Leave out --user, or the user in the URL.")
-    password = ""
-    if password_file is not None:
-        try:
-            password = password_file.read_text(encoding="utf-8").strip()
-        except (OSError, UnicodeDecodeError) as e:
-            raise Invalid(f"{password_file.name} can't be read.") from e
+    password = password_of(password_file)
     return urlunsplit(parts._replace(netloc=f"{quote(user, safe='')}:{quote(password, safe='')}@{parts.netloc}"))
 
 

@@ -126,7 +126,7 @@ def run() -> None:
     from custodes.api.server import bind, serve  # here, so that the other commands start without a web server
     from custodes.api.telemetry import configure_logging
     from custodes.app import App
-    from custodes.worker import Housekeeper, Importer, Watchers, notify
+    from custodes.worker import Boards, Housekeeper, Importer, Watchers, notify
 
     config = configuration()
     configure_logging(config.log)
@@ -140,12 +140,14 @@ def run() -> None:
             signal.signal(way, _leave)
         housekeeper = Housekeeper(app, config.ledger.retention_seconds)
         importer = Importer(app, config.imports.poll_seconds)
+        boards = Boards(app, config.sharing.poll_seconds)
         watchers = Watchers(app) if config.cameras.run else None
 
         def ready() -> None:
             _announce(config, endpoint, snippet, invitation)
             housekeeper.start()
             importer.start()
+            boards.start()
             if watchers is not None:
                 watchers.start()
 
@@ -155,6 +157,7 @@ def run() -> None:
             housekeeper.stop()
         finally:  # however it ends, no image is left half looked at
             importer.stop()
+            boards.stop()
             if watchers is not None:
                 watchers.stop()
     finally:

@@ -98,6 +98,17 @@ class BoardReader:
         """Read every board once, and return how many were good."""
         return sum([self._read(url) for url in self._states])
 
+    def take(self, document: bytes) -> Board:
+        """Take a board that somebody has fetched themselves, for this process.
+
+        Raises:
+            Invalid: if it is none.
+        """
+        board = read_board(document)
+        with self._lock:
+            self._copies[f"file {board.tag}"] = board
+        return board
+
     def states(self) -> tuple[BoardState, ...]:
         """Return how the boards are."""
         with self._lock:

@@ -149,7 +149,7 @@ class CameraOperations:
             id=new_id("cam"),
             organisation=organisation,
             by=caller.principal,
-            purpose=self._purpose(caller),
+            purpose=self.purpose(caller),
             name=name.strip(),
             url=url.strip(),
             substream=substream.strip(),
@@ -216,7 +216,12 @@ class CameraOperations:
         self._changed(camera_id)
         delete_video(self._config.video, camera_id)
 
-    def _purpose(self, caller: Caller) -> str:
+    def purpose(self, caller: Caller) -> str:
+        """Return for what cameras of the caller's organisation are, as the words of the rules call it.
+
+        Raises:
+            Denied: if the caller is nobody.
+        """
         home = self._guard.class_of(caller) == OrgClass.HOUSEHOLD
         return str(Purpose.HOME_SECURITY if home else Purpose.ACCESS_CONTROL)
 

@@ -133,6 +133,26 @@ class ExportOperations:
             using.part.note(camera=camera.id, live=False)
             return self._redactor.still(last, camera.masks)
 
+    def glimpse(self, caller: Caller, camera_id: str, after: int = -1) -> tuple[int, bytes] | None:
+        """Return the same, and when its file begins, for who has begun to look; that was an entry, and this is none.
+
+        Args:
+            caller: who looks.
+            camera_id: which camera, by id or name.
+            after: beginning of the file whose picture they have; None is returned if there is none since.
+
+        Raises:
+            Denied: if a rule forbids it.
+            NotFound: if there is no such camera.
+        """
+        camera = self._cameras.get(caller, camera_id)
+        self._guard.check_use(caller, Action.VIEW_VIDEO, camera=camera.organisation)
+        with self._db.read() as c:
+            last = self._index.last(c, camera.id)
+        if last is None or last.start <= after:
+            return None
+        return last.start, self._redactor.still(last, camera.masks)
+
     def _clip(self, camera: Camera, span: Span, *, blurred: bool, progress: Callable[[int, int], None]) -> Clip:
         with self._db.read() as c:
             segments = self._index.list(c, camera.id, span)

@@ -211,8 +211,8 @@ def _wrong(check: Checked, found: Disclosed) -> list[str]:
     wanted = {
         "manifest": check.digest,
         "share": str(check.manifest.get("share")),
-        "request": str(at(check.manifest, "request", "code")),
-        "officer": str(at(check.manifest, "officer", "certificate")),
+        "for_request": str(at(check.manifest, "request", "code")),
+        "for_officer": str(at(check.manifest, "officer", "certificate")),
     }
     if any(found.values.get(name) != value.encode("utf-8", "replace") for name, value in wanted.items()):
         problems.append(f"Entry {found.index} is of the sharing of something else.")

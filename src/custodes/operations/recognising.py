@@ -28,7 +28,7 @@ from custodes.operations.faces import candidates
 from custodes.operations.guard import Guard
 from custodes.operations.scores import MATCH_THRESHOLD, least_cosine
 
-__all__ = ["Found", "Recogniser", "Watching"]
+__all__ = ["Found", "Recogniser", "Watching", "may_be_told"]
 
 _MOST = 100
 """Candidates that a search returns: more than any person has references."""
@@ -112,11 +112,6 @@ class Recogniser:
                 done = write(c, found)
         return found, done
 
-    def template(self, face: Face) -> Template:
-        """Make a template for a listener, whose own permit covers it."""
-        [made] = self._watching.engines.default.embed([face])
-        return made
-
     def alike(self, template: Template, others: Sequence[Template]) -> tuple[int, ...]:
         """Return which templates are alike to one, as a match is, the most alike first; all are in memory."""
         same = [(i, t) for i, t in enumerate(others) if t.pack == template.pack]
@@ -129,31 +124,44 @@ class Recogniser:
     def _person(self, collection: Collection, ranked: Sequence[Candidate]) -> tuple[str, float]:
         """Return the most alike person who may be told, and how alike they are."""
         people = [k for k in ranked if k.reference.subject_id is not None]
-        if not people:
-            return "", 0.0
-        agreed = self._agreed(collection, [k.reference.reference_id for k in people])
-        floors: dict[str, float] = {}
-        for k in people:
-            subject = k.reference.subject_id or ""
-            if subject not in floors:
-                with self._watching.database.read() as c:
-                    floors[subject] = self._watching.events.floor(c, collection.name, subject)
-            if k.reference.reference_id in agreed and k.score.similarity >= floors[subject]:
-                return subject, round(k.score.similarity, 4)
+        for k in may_be_told(self._watching, collection, people)[:1]:
+            return k.reference.subject_id or "", round(k.score.similarity, 4)
         return "", 0.0
 
-    def _agreed(self, collection: Collection, reference_ids: Sequence[str]) -> frozenset[str]:
-        """Return those references that rest on a consent which holds now."""
-        tools = self._watching
-        held = tools.retention.held(collection.name, reference_ids)
-        with tools.database.read() as c:
-            now = tools.guard.now(c)
-            holding: dict[str, bool] = {}
-            for consent in {h.consent for h in held if h.consent is not None}:
-                try:
-                    known = tools.grounds.find_consent(c, consent)
-                except NotFound:
-                    continue
-                in_time = known.given_at <= now < known.not_after
-                holding[consent] = in_time and known.withdrawn_at is None and known.collection == collection.uid
-        return frozenset(h.reference_id for h in held if h.consent is not None and holding.get(h.consent, False))
+
+def may_be_told(tools: Watching, collection: Collection, ranked: Sequence[Candidate]) -> tuple[Candidate, ...]:
+    """Return the candidates that a camera may tell, in their order.
+
+    Those are whose reference rests on a consent that holds now, and who are so alike that no "not this person" of the
+    household's rules them out.
+    """
+    agreed = _agreed(tools, collection, [k.reference.reference_id for k in ranked])
+    floors: dict[str, float] = {}
+    told = []
+    for k in ranked:
+        subject = k.reference.subject_id
+        if subject is not None and subject not in floors:
+            with tools.database.read() as c:
+                floors[subject] = tools.events.floor(c, collection.name, subject)
+        floor = floors.get(subject or "", 0.0)
+        if k.reference.reference_id in agreed and k.score.similarity >= floor:
+            told.append(k)
+    return tuple(told)
+
+
+def _agreed(tools: Watching, collection: Collection, reference_ids: Sequence[str]) -> frozenset[str]:
+    """Return those references that rest on a consent which holds now."""
+    if not reference_ids:
+        return frozenset()
+    held = tools.retention.held(collection.name, reference_ids)
+    with tools.database.read() as c:
+        now = tools.guard.now(c)
+        holding: dict[str, bool] = {}
+        for consent in {h.consent for h in held if h.consent is not None}:
+            try:
+                known = tools.grounds.find_consent(c, consent)
+            except NotFound:
+                continue
+            in_time = known.given_at <= now < known.not_after
+            holding[consent] = in_time and known.withdrawn_at is None and known.collection == collection.uid
+    return frozenset(h.reference_id for h in held if h.consent is not None and holding.get(h.consent, False))

@@ -16,7 +16,9 @@ import struct
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any, BinaryIO
@@ -30,7 +32,7 @@ from custodes.config import Config, Vision
 from custodes.db.sealing import words
 from custodes.domain import UInt8
 from custodes.errors import Conflict, CustodesError, IntegrityError, Invalid, NotFound, TooLarge, Unavailable
-from custodes.operations.redacting import Derivative, redact
+from custodes.operations.redacting import Derivative, black_out, redact
 from custodes.vision.engine import Engine
 
 __all__ = ["Clip", "Progress", "Redactor"]
@@ -42,6 +44,8 @@ _PATIENCE = 120.0
 _STILL_EVERY = 15
 """Pictures from one that is shown on the way to the next."""
 _STILL_SIDE = 640
+_WIDEST = 1920
+_LAST = 1000  # milliseconds, in which there is a picture
 _NICE = 10
 _WORD = 32
 _KEPT = ("PATH", "LANG", "LC_ALL", "PYTHONPATH", "LD_LIBRARY_PATH", "COVERAGE_PROCESS_CONFIG", "COVERAGE_PROCESS_START")
@@ -113,34 +117,61 @@ class Redactor:
             Unavailable: if it can't be made, or takes too long.
             Conflict: if it was stopped.
         """
-        with subprocess.Popen(
-            [sys.executable, "-B", "-m", "custodes.operations.redactor"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env={k: os.environ[k] for k in _KEPT if k in os.environ},
-            close_fds=True,
-        ) as process:
-            watch = _Watch(process)
-            try:
-                assert process.stdin is not None
-                assert process.stdout is not None
-                process.stdin.write(self._job(segments, span, masks, blurred=blurred))
-                process.stdin.close()
-                return _result(process.stdout, watch, progress, still, stopped)
-            except (OSError, struct.error) as e:
-                raise _broken() from e
-            finally:
-                watch.end()
+        job = self._job(segments, span, masks, "blurred" if blurred else "plain")
+        with self._working(job) as (stream, watch):
+            return _result(stream, watch, progress, still, stopped)
 
-    def _job(self, segments: Sequence[Segment], span: Span, masks: Sequence[Zone], *, blurred: bool) -> bytes:
+    def still(self, segment: Segment, masks: Sequence[Zone]) -> bytes:
+        """Return the last picture of a file of recorded video (JPEG), with privacy masks black.
+
+        Raises:
+            NotFound: if there is none.
+            Unavailable: if it can't be decoded.
+        """
+        with self._working(self._job([segment], segment.span, masks, "still")) as (stream, watch):
+            kind, payload = _read(stream)
+            watch.alive()
+            if kind == b"E":
+                raise _told(payload)
+            return payload
+
+    @contextmanager
+    def _working(self, job: bytes) -> Iterator[tuple[IO[bytes], _Watch]]:
+        """Give a job to a new process, which ends with this.
+
+        Raises:
+            Unavailable: if it ends too early.
+        """
+        pipe, kept = subprocess.PIPE, {k: os.environ[k] for k in _KEPT if k in os.environ}
+        try:
+            with subprocess.Popen(
+                [sys.executable, "-B", "-m", "custodes.operations.redactor"],
+                stdin=pipe,
+                stdout=pipe,
+                stderr=subprocess.DEVNULL,
+                env=kept,
+                close_fds=True,
+            ) as process:
+                watch = _Watch(process)
+                try:
+                    assert process.stdin is not None
+                    assert process.stdout is not None
+                    process.stdin.write(job)
+                    process.stdin.close()
+                    yield process.stdout, watch
+                finally:
+                    watch.end()
+        except (OSError, struct.error) as e:
+            raise _broken() from e
+
+    def _job(self, segments: Sequence[Segment], span: Span, masks: Sequence[Zone], kind: str) -> bytes:
         config = self._config
         told = {
             "video": str(config.video),
             "segments": [asdict(s) | {"sha256": s.sha256.hex()} for s in segments],
             "span": [span.start, span.end],
             "masks": [[m.name, m.points] for m in masks],
-            "blurred": blurred,
+            "kind": kind,
             "data": str(config.data),
             "cache": str(config.cache),
             "vision": asdict(config.vision),
@@ -194,12 +225,20 @@ def _result(
         elif kind == b"S":
             still(payload)
         elif kind == b"E":
-            told = orjson.loads(payload)
-            raise _ERRORS.get(told["error"], Unavailable)(told["message"], remedy=told["remedy"])
+            raise _told(payload)
         elif kind == b"R":
             facts = orjson.loads(payload)
         else:
             return _clip(facts, payload)
+
+
+def _told(payload: bytes) -> CustodesError:
+    """Return the error that the process tells of."""
+    try:
+        told = orjson.loads(payload)
+        return _ERRORS.get(told["error"], Unavailable)(str(told["message"]), remedy=str(told["remedy"]))
+    except (orjson.JSONDecodeError, KeyError, TypeError):
+        return _broken()
 
 
 def _read(stream: IO[bytes]) -> tuple[bytes, bytes]:
@@ -280,8 +319,12 @@ def _work(job: Mapping[str, Any], out: BinaryIO) -> None:
     segments = [Segment(**s | {"sha256": bytes.fromhex(s["sha256"])}) for s in job["segments"]]
     span, folder = Span(*job["span"]), Path(job["video"])
     masks = [Zone(name, tuple((x, y) for x, y in points), Spot.MASK) for name, points in job["masks"]]
+    if job["kind"] == "still":
+        resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+        _say(out, b"V", _last_picture(segments, folder, span, masks))
+        return
     engine = None
-    if job["blurred"]:
+    if job["kind"] == "blurred":
         vision = Vision(**_tuples(job["vision"]))
         engine = Engine.default(Config(data=Path(job["data"]), cache=Path(job["cache"]), vision=vision))
     clip = io.BytesIO()
@@ -317,6 +360,18 @@ def _tuples(settings: Mapping[str, Any]) -> dict[str, Any]:
     return {k: tuple(v) if isinstance(v, list) else v for k, v in settings.items()}
 
 
+def _last_picture(segments: Sequence[Segment], folder: Path, span: Span, masks: Sequence[Zone]) -> bytes:
+    last = deque(frames(segments, folder, Span(max(span.start, span.end - _LAST), span.end)), maxlen=1)
+    return _jpeg(black_out(last[0][1], masks), _WIDEST)
+
+
+def _jpeg(pixels: UInt8, side: int) -> bytes:
+    """Return a picture as JPEG, of at most so many pixels a side."""
+    scale = min(1.0, side / max(pixels.shape[:2]))
+    small = cv2.resize(pixels, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) if scale < 1 else pixels
+    return cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, 80])[1].tobytes()
+
+
 class _Stills:
     """Says what some of the pictures look like that are written."""
 
@@ -327,11 +382,7 @@ class _Stills:
     def __call__(self, pixels: UInt8) -> None:
         self._seen += 1
         if self._seen % _STILL_EVERY == 1:
-            scale = min(1.0, _STILL_SIDE / max(pixels.shape[:2]))
-            small = cv2.resize(pixels, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-            done, jpeg = cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, 80])
-            if done:
-                _say(self._out, b"S", jpeg.tobytes())
+            _say(self._out, b"S", _jpeg(pixels, _STILL_SIDE))
 
 
 def main() -> None:

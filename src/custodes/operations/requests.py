@@ -30,6 +30,7 @@ __all__ = ["MOST_CLIP", "InboxCamera", "InboxItem", "RequestInbox"]
 
 MOST_CLIP = 600_000
 """Longest clip that is shared, in milliseconds."""
+_MOTIONS = 24
 _GAP = 2_000
 """Milliseconds between two files of video that count as one stretch."""
 
@@ -42,11 +43,13 @@ class InboxCamera:
         camera: which.
         metres: how far it stands from the middle of the place that is asked about.
         spans: when it has recorded within the time that is asked about.
+        motions: when something moved then, the first of it.
     """
 
     camera: Camera
     metres: int
     spans: tuple[Span, ...]
+    motions: tuple[Span, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +198,9 @@ class RequestInbox:
             if matches(request, camera.place, recorded, now):
                 assert camera.place is not None
                 middle = request.area.latitude, request.area.longitude
-                concerned.append(InboxCamera(camera, round(distance(middle, camera.place)), spans))
+                metres = round(distance(middle, camera.place))
+                motions = self._index.motions(c, camera.id, request.span)[:_MOTIONS]
+                concerned.append(InboxCamera(camera, metres, spans, motions))
         return InboxItem(request, tuple(concerned))
 
     def _subject(

@@ -15,7 +15,6 @@ from __future__ import annotations
 import io
 import os
 import secrets
-import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -23,6 +22,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
+import custodes
 from custodes.cameras.evidence import MOST_CLIPS, Draft, Part, Pictures, draft
 from custodes.cameras.links import make_link
 from custodes.cameras.model import Camera, Segment, Span
@@ -50,7 +50,7 @@ RECALL = "Revoking ends a share at once. A copy that was fetched before can't be
 _LABEL = 64
 _SHARE = "share"
 _MANIFEST = "manifest"
-_OPENED = (_SHARE, _MANIFEST, "request", "officer")
+_OPENED = (_SHARE, _MANIFEST, "for_request", "for_officer")
 """Names of what an entry commits to, in the order in which the package opens it."""
 _UNFINISHED = timedelta(hours=1)
 
@@ -157,6 +157,7 @@ class ShareOperations:
             item.request,
             [part for _, part in made],
             now,
+            custodes.__version__,
             offset=self._measured(),
             vkey=self._log.vkey if with_proofs else None,
         )
@@ -208,8 +209,8 @@ class ShareOperations:
             acting.openings += [
                 commit(_SHARE, share.id.encode()),
                 commit(_MANIFEST, package.digest),
-                commit("request", share.code.encode()),
-                commit("officer", share.recipient.certificate.encode()),
+                commit("for_request", share.code.encode()),
+                commit("for_officer", share.recipient.certificate.encode()),
             ]
 
     def _place(self, share: Share, request: FootageRequest, package: bytes) -> None:
@@ -271,14 +272,12 @@ class ShareOperations:
             acting.openings.append(commit(_SHARE, found.id.encode()))
         share_file(self._folder, found.id).unlink(missing_ok=True)
 
-    def hand_over(self, caller: Caller, share: str, out: Path) -> None:
-        """Copy the sealed package of a share to a file, for handing it over by other means than the link.
+    def hand_over(self, caller: Caller, share: str) -> Path:
+        """Return where the sealed package of a share lies, for handing it over by other means than the link.
 
         Raises:
             Denied: if a rule forbids it.
             NotFound: if there is no such share, or not any more.
-            Conflict: if the file is there.
-            Unavailable: if it can't be written.
         """
         with self._guard.acting(caller, Action.SHARE_VIDEO) as acting:
             found = self._store.get(acting.connection, acting.permit.organisation, share)
@@ -286,14 +285,7 @@ class ShareOperations:
                 raise NotFound("This share is over.", remedy="Share again.")
             acting.note(change="share-handed-over")
             acting.openings.append(commit(_SHARE, found.id.encode()))
-        try:
-            descriptor = os.open(out, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with os.fdopen(descriptor, "wb") as to, share_file(self._folder, found.id).open("rb") as sealed:
-                shutil.copyfileobj(sealed, to)
-        except FileExistsError as e:
-            raise Conflict(f"{out} is there already.", remedy="Name another file.") from e
-        except OSError as e:
-            raise Unavailable(f"{out} can't be written: {e.strerror}.") from e
+        return share_file(self._folder, found.id)
 
     # --- the installation ---
 

@@ -49,7 +49,7 @@ class Shot:
         at: when, milliseconds since 1970.
         size: of the frame, in whose pixels the face's box is.
         face: it.
-        template: of the face, in memory alone.
+        template: of the face, in memory alone, if the household's own search has made one.
         picture: the frame as a JPEG, masks black, at most 1,280 pixels a side.
         subject, similarity: whom the household's own search has found; empty and 0 for nobody.
     """
@@ -57,7 +57,7 @@ class Shot:
     at: int
     size: ImageSize
     face: Face
-    template: Template
+    template: Template | None
     picture: bytes
     subject: str
     similarity: float
@@ -66,13 +66,12 @@ class Shot:
 class TrackListener(Protocol):
     """Gets the best shot of each face that is followed, beside the household's own search.
 
-    A template is made for whoever says that they want it, also where the household's own search was refused: to say so
-    is to have a permit for that, and so a listener asks the rules in :meth:`wants`. Neither method may wait long, or
-    raise; a listener keeps no template that fits nobody.
+    No template is made for a listener: one that needs a template has a permit of its own first, and makes it then.
+    Neither method may wait long, or raise; a listener keeps no template that fits nobody.
     """
 
     def wants(self, camera_id: str) -> bool:
-        """Tell whether it wants, and may have, a face that a camera sees now; asked once for each, at its best shot."""
+        """Tell whether it wants a face that a camera sees now; asked once for each, at its best shot."""
 
     def seen(self, camera: Camera, shot: Shot) -> None:
         """Take a shot."""

@@ -209,8 +209,12 @@ class SignIn:
             _, login, _ = self.stay(c, token, now)
         return self._browsers.token(login, now)
 
-    def session(self, token: str) -> Session:
+    def session(self, token: str, *, note: bool = True) -> Session:
         """Return whose a token is, and note that it is used.
+
+        Args:
+            token: what the browser has.
+            note: whether that is noted, so that the session doesn't end; what leaves no trace isn't.
 
         Raises:
             Denied: (code :data:`SIGNED_OUT`) if the session is over, or its principal or organisation suspended.
@@ -218,7 +222,7 @@ class SignIn:
         with self._db.read() as c:
             now = self._guard.now(c)
             stay, login, state = self.stay(c, token, now)
-        if now - stay.seen_at >= _SEEN:
+        if note and now - stay.seen_at >= _SEEN:
             with self._db.transaction() as c:
                 self._logins.seen(c, stay.key, now)
         principal = state.principals[stay.principal]

@@ -279,8 +279,9 @@ class Watcher:
         wanting = [k for k in self._listeners if k.wants(self._camera.id)]
         if not wanting:
             return
-        template = found.template if found is not None else self._recogniser.template(shot.face)
-        subject, similarity = (found.subject, found.similarity) if found is not None else ("", 0.0)
+        template, subject, similarity = None, "", 0.0
+        if found is not None:
+            template, subject, similarity = found.template, found.subject, found.similarity
         told = Shot(shot.at, shot.size, shot.face, template, shot.picture, subject, similarity)
         for listener in wanting:
             listener.seen(self._camera, told)

@@ -2,6 +2,7 @@
 """What the server does beside answering."""
 
 from custodes.worker.background import Housekeeper, Importer, notify
+from custodes.worker.sharing import Boards
 from custodes.worker.watchers import Watchers
 
-__all__ = ["Housekeeper", "Importer", "Watchers", "notify"]
+__all__ = ["Boards", "Housekeeper", "Importer", "Watchers", "notify"]

@@ -7,58 +7,23 @@ reference. Operations that are not in ``OFFERED`` are answered by :func:`refuse`
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping
 
 import orjson
 
-from custodes.api.aws import wire
-from custodes.api.aws.pages import Pages
-from custodes.app import App
+from custodes.api.aws import streams, wire
+from custodes.api.aws.context import Context, Handler, Params, Result, page
 from custodes.domain import QualityFilter
-from custodes.errors import Code, Invalid, NotFound, Unavailable
+from custodes.errors import Code, Invalid, Unavailable
 from custodes.gallery import Once
-from custodes.governance import Caller
 from custodes.operations.buckets import BucketObject
 from custodes.operations.images import ImageSource
 
 __all__ = ["OFFERED", "SEARCHES", "WITH_IMAGE", "Context", "refuse"]
 
-Params = Mapping[str, Any]
-Result = dict[str, Any]
-
 _PAGE = 1000
 _MAX_FACES = 4096
 _MAX_USERS = 500
-_ARN = re.compile(r"(?:arn:)?aws[a-z-]*:rekognition:([a-z0-9-]+):([0-9]{12}):collection/([a-zA-Z0-9_.\-]+)")
-
-
-@dataclass(frozen=True, slots=True)
-class Context:
-    """What a handler works on, and for whom."""
-
-    app: App
-    pages: Pages
-    caller: Caller
-
-    def arn(self, collection: str) -> str:
-        """Return a collection's name in AWS's form, without the leading ``arn:``."""
-        server = self.app.config.server
-        return f"aws:rekognition:{server.region}:{server.account}:collection/{collection}"
-
-    def collection_of(self, arn: str) -> str:
-        """Return the collection that an ARN names.
-
-        Raises:
-            NotFound: if it names something else.
-        """
-        server = self.app.config.server
-        found = _ARN.fullmatch(arn)
-        if not found or found[1] != server.region or found[2] != server.account:
-            raise NotFound("The resource ARN names nothing of this server.")
-        return found[3]
 
 
 def _image(image: Params) -> ImageSource:
@@ -88,12 +53,6 @@ def _once(operation: str, p: Params) -> Once | None:
         return None
     rest = {k: v for k, v in p.items() if k != "ClientRequestToken"}
     return Once(operation, token, orjson.dumps(rest, option=orjson.OPT_SORT_KEYS))
-
-
-def _page(result: Result, pages: Pages, scope: str, position: int | None) -> Result:
-    if position is not None:
-        result["NextToken"] = pages.write(scope, position)
-    return result
 
 
 # --- Images ---------------------------------------------------------------------------------------------------
@@ -147,7 +106,7 @@ def _list_collections(x: Context, p: Params) -> Result:
     after = x.pages.read("ListCollections", p.get("NextToken"))
     found, position = x.app.collections.list(x.caller, after=after, limit=p.get("MaxResults") or _PAGE)
     result = {"CollectionIds": [c.name for c in found], "FaceModelVersions": [c.pack_version for c in found]}
-    return _page(result, x.pages, "ListCollections", position)
+    return page(result, x.pages, "ListCollections", position)
 
 
 def _delete_collection(x: Context, p: Params) -> Result:
@@ -156,16 +115,24 @@ def _delete_collection(x: Context, p: Params) -> Result:
 
 
 def _tag_resource(x: Context, p: Params) -> Result:
-    x.app.collections.tag(x.caller, x.collection_of(p["ResourceArn"]), p["Tags"])
+    if (processor := x.processor_of(p["ResourceArn"])) is not None:
+        x.app.processors.tag(x.caller, processor, p["Tags"])
+    else:
+        x.app.collections.tag(x.caller, x.collection_of(p["ResourceArn"]), p["Tags"])
     return {}
 
 
 def _untag_resource(x: Context, p: Params) -> Result:
-    x.app.collections.untag(x.caller, x.collection_of(p["ResourceArn"]), p["TagKeys"])
+    if (processor := x.processor_of(p["ResourceArn"])) is not None:
+        x.app.processors.untag(x.caller, processor, p["TagKeys"])
+    else:
+        x.app.collections.untag(x.caller, x.collection_of(p["ResourceArn"]), p["TagKeys"])
     return {}
 
 
 def _list_tags_for_resource(x: Context, p: Params) -> Result:
+    if (processor := x.processor_of(p["ResourceArn"])) is not None:
+        return {"Tags": x.app.processors.tags(x.caller, processor)}
     return {"Tags": x.app.collections.tags(x.caller, x.collection_of(p["ResourceArn"]))}
 
 
@@ -203,7 +170,7 @@ def _list_faces(x: Context, p: Params) -> Result:
         user=p.get("UserId"),
         ids=p.get("FaceIds"),
     )
-    return _page({"Faces": [wire.face(r) for r in found], "FaceModelVersion": version}, x.pages, scope, position)
+    return page({"Faces": [wire.face(r) for r in found], "FaceModelVersion": version}, x.pages, scope, position)
 
 
 def _delete_faces(x: Context, p: Params) -> Result:
@@ -264,7 +231,7 @@ def _list_users(x: Context, p: Params) -> Result:
     found, position = x.app.subjects.list(
         x.caller, name, after=x.pages.read(scope, p.get("NextToken")), limit=p.get("MaxResults", _MAX_USERS)
     )
-    return _page({"Users": [wire.user(s) for s in found]}, x.pages, scope, position)
+    return page({"Users": [wire.user(s) for s in found]}, x.pages, scope, position)
 
 
 def _associate_faces(x: Context, p: Params) -> Result:
@@ -344,8 +311,6 @@ def _search_users_by_image(x: Context, p: Params) -> Result:
     return result
 
 
-Handler = Callable[[Context, Params], Result]
-
 OFFERED: Mapping[str, Handler] = {
     "DetectFaces": _detect_faces,
     "CompareFaces": _compare_faces,
@@ -368,6 +333,7 @@ OFFERED: Mapping[str, Handler] = {
     "DisassociateFaces": _disassociate_faces,
     "SearchUsers": _search_users,
     "SearchUsersByImage": _search_users_by_image,
+    **streams.OFFERED,
 }
 """The operations that are done here."""
 

@@ -13,7 +13,8 @@ from markupsafe import Markup
 from starlette.exceptions import HTTPException
 
 from custodes.api.console.frame import Console
-from custodes.api.console.visits import wants_json
+from custodes.api.console.silence import is_silent
+from custodes.api.console.visits import pool_of, wants_json
 from custodes.api.gate import HungUp
 from custodes.errors import (
     Conflict,
@@ -107,7 +108,9 @@ async def _look_up(console: Console, request: Request) -> None:
     token = console.cookies.token(request)
     if token:
         with contextlib.suppress(CustodesError):
-            request.state.session = await console.gate.quick.run(lambda: console.app.sign_in.session(token))
+            note = not is_silent(request.scope)
+            look_up = pool_of(console, request)
+            request.state.session = await look_up.run(lambda: console.app.sign_in.session(token, note=note))
 
 
 def add_refusals(site: FastAPI, console: Console) -> None:
@@ -122,7 +125,7 @@ def add_refusals(site: FastAPI, console: Console) -> None:
         if error.code == SIGNED_OUT:
             return _sign_in(console, request, error)
         status = status_of(error)
-        if status >= 500:
+        if status >= 500 and not is_silent(request.scope):
             console.telemetry.failure(error, operation=operation(request), request_id="")
         return _told(console, request, error, status)
 
@@ -143,6 +146,7 @@ def add_refusals(site: FastAPI, console: Console) -> None:
 
     @site.exception_handler(Exception)
     async def break_down(request: Request, error: Exception) -> Response:
-        console.telemetry.failure(error, operation=operation(request), request_id="")
+        if not is_silent(request.scope):
+            console.telemetry.failure(error, operation=operation(request), request_id="")
         told = Unavailable("Something broke in the server.", remedy="The operator finds the cause in the log.")
         return _told(console, request, told, 500)

@@ -38,10 +38,12 @@ from custodes.api.console.pages import (
     oversight,
     people,
     public,
+    requests,
     restraining,
     review,
     review_controls,
     rules,
+    shares,
     transparency,
 )
 from custodes.api.console.refusals import add_refusals
@@ -82,6 +84,8 @@ ROUTERS: tuple[APIRouter, ...] = (
     caseleads.router,
     grounds.router,
     evaluations.router,
+    requests.router,
+    shares.router,
     camera_events.router,
     camera_library.router,
     camera_timeline.router,

@@ -25,6 +25,8 @@ from starlette.datastructures import FormData, UploadFile
 from custodes.api.console.cookies import Flash
 from custodes.api.console.forms import FORM_BYTES, Body, reading_form
 from custodes.api.console.frame import Console, console_of
+from custodes.api.console.silence import is_silent
+from custodes.api.gate import Pool
 from custodes.errors import Denied, Invalid
 from custodes.governance import Caller
 from custodes.operations.signin import Session
@@ -102,7 +104,7 @@ class AnyVisit:
         Raises:
             Throttled: if too many wait already.
         """
-        return await self.console.gate.quick.run(work)
+        return await pool_of(self.console, self.request).run(work)
 
     async def inference(self, work: Callable[[], T]) -> T:
         """Do what runs the models, in a thread.
@@ -210,6 +212,11 @@ class StrangerAtDoor(AnyVisit):
         return response
 
 
+def pool_of(console: Console, request: Request) -> Pool:
+    """Return the threads that ask the database for a request."""
+    return console.gate.silent if is_silent(request.scope) else console.gate.quick
+
+
 def _is_loopback(host: str) -> bool:
     try:
         return ipaddress.ip_address(host).is_loopback
@@ -287,7 +294,8 @@ def visiting(
         if request.method not in _SAFE:
             check_origin(console, request)
         token = console.cookies.token(request)
-        session = await console.gate.quick.run(lambda: console.app.sign_in.session(token))
+        note = not is_silent(request.scope)
+        session = await pool_of(console, request).run(lambda: console.app.sign_in.session(token, note=note))
         request.state.session = session
         header = request.headers.get("x-csrf-token")
         if request.method not in _SAFE and header is not None:

@@ -116,6 +116,13 @@ _CHANGES = {
     "alarm": "An alarm to oversight was raised",
     "disclosed": "An entry was opened to somebody",
     "stopped": "Use was stopped",
+    "video-shared": "A clip of a camera was shared",
+    "share-revoked": "A share was revoked",
+    "share-handed-over": "A sealed package was saved, to be handed over",
+    "share-fetched": "A share was fetched by whom it is for",
+    "share-refused": "A share was not handed out",
+    "legal-process-recorded": "Legal process was recorded",
+    "legal-process-seen": "Legal process was seen by who was served",
     "evaluation-published": "An evaluation was published",
     "evaluation-withdrawn": "An evaluation was withdrawn from the public page",
 }

@@ -2,7 +2,8 @@
 """Health, readiness, metrics and model packs, with an OpenAPI description at ``/v1/openapi.json``.
 
 These routes say how the server is, never what it knows: how many faces, but no face, no name, no key. ``/ledger/`` is
-the ledger, for whoever wants to check it. What testers ask is in ``testing``, requests for footage are in ``board``.
+the ledger, for whoever wants to check it. What testers ask is in ``testing``, requests for footage are in ``board``,
+what was shared for them in ``shares``.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from custodes.api.aws.admission import Door
 from custodes.api.gate import Gate
 from custodes.api.rest.board import create_board
 from custodes.api.rest.problems import Problem, problem, status_of
+from custodes.api.rest.shares import create_shares
 from custodes.api.rest.testing import create_testing
 from custodes.api.telemetry import Telemetry
 from custodes.api.warmup import Warmth, WarmUp
@@ -165,6 +167,7 @@ def create_rest(app: App, gate: Gate, door: Door, telemetry: Telemetry, warm_up:
     _add_refusals(rest, telemetry)
     rest.include_router(create_testing(app, gate, door, telemetry))
     rest.include_router(create_board(app, gate))
+    rest.include_router(create_shares(app, gate))
 
     @rest.get("/v1/health", summary="Tell that the server lives")
     async def health() -> Health:

@@ -15,7 +15,7 @@ from fastapi import APIRouter, Path, Query, Response
 from custodes.api.console.dates import day_of
 from custodes.api.console.filming import CAMERA, EventId, day_name, who
 from custodes.api.console.pages.cameras import shown
-from custodes.api.console.reading import Misread, beside
+from custodes.api.console.reading import Misread
 from custodes.api.console.visits import Visit, Visitor
 from custodes.cameras.model import Camera, Event, Span
 from custodes.errors import Conflict, CustodesError, Denied, Invalid, NotFound
@@ -91,7 +91,6 @@ async def events(
         "first": not before,
         "last": found[_PAGE - 1].start if len(found) > _PAGE else None,
         "error": error,
-        "errors": beside(error),
     }
     status = 200 if error is None else 400
     return visit.page("camera_events.html.j2", shown(visit, _HERE, values), status=status)

@@ -28,7 +28,7 @@ _HERE = "/console/cameras"
 _KEY = re.compile(r"[a-z0-9]{1,8}")
 _MOST = 16
 _PAIR = re.compile(r"[\s,;]+")
-_SPOTS = ((Spot.ZONE, "Zone: events tell it by its name"), (Spot.MASK, "Privacy mask: black, and nobody's business"))
+_SPOTS = ((Spot.ZONE, "Zone"), (Spot.MASK, "Privacy mask"))
 
 
 @dataclass(frozen=True, slots=True)

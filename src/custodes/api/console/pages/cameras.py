@@ -70,7 +70,7 @@ async def camera(visit: Visitor, camera: CameraId) -> Response:
 
 @router.get("/{camera}/snapshot.jpg")
 async def snapshot(visit: Visitor, camera: CameraId) -> Response:
-    """Hand out the newest picture, masks black: for browsers that don't know the camera's kind of video."""
+    """Hand out the newest picture that was recorded, masks black; that it is looked at is an entry."""
     app, caller = visit.console.app, visit.caller()
-    data: bytes = await visit.inference(lambda: app.cameras.snapshot(caller, camera))
+    data: bytes = await visit.inference(lambda: app.exports.still(caller, camera))
     return Response(data, media_type="image/jpeg")

@@ -2,7 +2,7 @@
 // Live views: fragments come over a WebSocket and are played at most about a second behind the camera.
 //
 // A text says what happens (camera, state, init, refused); bytes are what an init announced, or a fragment with nine
-// bytes before it: whether it begins with a key picture, and its time.
+// bytes before it: whether it begins with a key picture, and its time. What can't be played is asked for as stills.
 
 import { familyOf, plays } from "./camera_mime.js";
 import { clockOf, momentOf } from "./camera_time.js";
@@ -15,7 +15,6 @@ const CATCH_UP = 0.5; // seconds after which it runs a little faster
 const NEAR = 0.12; // so near to the end it is put
 const KEPT = 8; // seconds of what was played that are kept
 const MOST_QUEUED = 200;
-const STILL_EVERY = 2000;
 const HIDDEN = 30_000;
 const RETRY = [1000, 2000, 4000, 8000, 15_000];
 const AWAY = 4001;
@@ -179,6 +178,7 @@ export class LiveView {
   over(code) {
     this.socket = null;
     this.stop();
+    this.hideStill();
     if (code === AWAY) location.reload(); // to the door
     else if (code === GONE || code === REFUSED) {
       this.ended = true;
@@ -203,7 +203,10 @@ export class LiveView {
   }
 
   receive(data) {
-    if (this.mime !== null) {
+    if (!this.still.hidden) {
+      const [first, second] = new Uint8Array(data, 0, 2);
+      if (first === 0xff && second === 0xd8) this.showStill(data); // not what was on its way before
+    } else if (this.mime !== null) {
       const { mime } = this;
       this.mime = null;
       this.begin(mime, data);
@@ -220,7 +223,6 @@ export class LiveView {
       this.showStills(mime);
       return;
     }
-    this.hideStill();
     this.stream ??= new Stream(this.video, () => this.failed());
     this.stream.begin(mime, data);
   }
@@ -231,7 +233,7 @@ export class LiveView {
     const mime = this.stream?.mime ?? "";
     this.stop();
     if (this.failures > 3) {
-      this.showStills(mime);
+      if (this.socket) this.showStills(mime);
       return;
     }
     const socket = this.socket;
@@ -243,30 +245,21 @@ export class LiveView {
   // --- still pictures, where the browser can't play the video ---
 
   showStills(mime) {
-    const socket = this.socket;
-    this.socket = null;
-    socket?.close();
+    if (!this.still.hidden) return;
+    this.stop();
     this.still.hidden = false;
     this.film.classList.add("stills");
-    this.say(`This browser can't play ${familyOf(mime)}: you see a new picture every ${STILL_EVERY / 1000} seconds.`);
-    this.nextStill();
+    this.say(`This browser can't play ${familyOf(mime)}: you see a picture whenever a newer one was recorded.`);
+    this.socket.send("stills");
   }
 
-  nextStill() {
-    if (this.still.hidden) return;
-    const again = () => {
-      this.stillTimer = setTimeout(() => this.nextStill(), STILL_EVERY);
-    };
-    this.still.onload = () => {
-      this.shape(this.still.naturalWidth, this.still.naturalHeight);
-      again();
-    };
-    this.still.onerror = again;
-    this.still.src = `/console/cameras/${this.id}/snapshot.jpg?at=${Date.now()}`;
+  showStill(data) {
+    URL.revokeObjectURL(this.still.src);
+    this.still.src = URL.createObjectURL(new Blob([data], { type: "image/jpeg" }));
+    this.still.decode().then(() => this.shape(this.still.naturalWidth, this.still.naturalHeight), () => {});
   }
 
   hideStill() {
-    clearTimeout(this.stillTimer);
     this.still.hidden = true;
     this.film.classList.remove("stills");
   }
@@ -329,7 +322,7 @@ let hidden;
 document.addEventListener("visibilitychange", () => {
   clearTimeout(hidden);
   if (document.hidden) hidden = setTimeout(() => views.forEach((view) => view.close()), HIDDEN);
-  else views.forEach((view) => view.socket || !view.still.hidden || view.open());
+  else views.forEach((view) => view.socket || view.open());
 });
 addEventListener("pagehide", () => views.forEach((view) => view.close()));
 addEventListener("pageshow", (event) => event.persisted && views.forEach((view) => view.open()));

@@ -1,0 +1,256 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Requests for footage, as those see them who have cameras: reading, looking at what one would share, sharing it.
+
+Everything that is only looked at here leaves no trace (:mod:`custodes.api.console.silence`): a page that is added must
+be a GET below :data:`~custodes.api.console.silence.REQUESTS` and write nothing. There is no button to decline.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
+from fastapi.responses import JSONResponse
+
+from custodes.api.console.pages.cameras import shown
+from custodes.api.console.silence import REQUESTS
+from custodes.api.console.visits import Visit, Visitor, visiting
+from custodes.cameras.documents import from_ms, to_ms
+from custodes.cameras.model import Span
+from custodes.errors import CustodesError, Invalid
+from custodes.governance import Role
+from custodes.operations.previews import Preview
+from custodes.operations.process import ProcessKind
+from custodes.operations.requests import MOST_CLIP, InboxItem
+from custodes.operations.sharing import LASTS, RECALL, ClipChosen
+
+__all__ = ["router"]
+
+router = APIRouter(prefix=REQUESTS)
+
+_SHARES = "/console/cameras/shares"
+_UPLOAD = 32 * 2**20
+_HALF = 100.0  # of the map's side, in its own units
+_ROOM = 0.8  # the circle's share of it
+_EARTH = 111_195.0  # metres of a degree
+_RANGE = re.compile(r"bytes=([0-9]{1,12})-([0-9]{0,12})")
+
+Code = Annotated[str, Path(pattern=r"^FR-[0-9A-Z]{4}-[0-9A-Z]{4}-[0-9A-Z]{4}$")]
+PreviewId = Annotated[str, Path(pattern=r"^[0-9a-f]{32}$")]
+
+
+@dataclass(frozen=True, slots=True)
+class _Dot:
+    """A camera on the map, in its units."""
+
+    name: str
+    x: float
+    y: float
+
+
+def _dots(item: InboxItem) -> list[_Dot]:
+    """Return where cameras are within the circle that is asked about, which has 80 units around the middle of 200."""
+    area = item.request.area
+    found = []
+    for one in item.cameras:
+        assert one.camera.place is not None
+        latitude, longitude = one.camera.place
+        north = (latitude - area.latitude) * _EARTH
+        east = (longitude - area.longitude) * _EARTH * math.cos(math.radians(area.latitude))
+        scale = _HALF * _ROOM / area.radius_m
+        found.append(_Dot(one.camera.name, round(_HALF + east * scale, 1), round(_HALF - north * scale, 1)))
+    return found
+
+
+def _is_admin(visit: Visit) -> bool:
+    return Role.ADMIN in visit.session.roles
+
+
+def _page(visit: Visit, template: str, values: dict[str, object], status: int = 200) -> Response:
+    told: dict[str, object] = {"admin": _is_admin(visit), "from_ms": from_ms}
+    return visit.page(template, shown(visit, REQUESTS, told | values), status=status)
+
+
+# --- looking ----------------------------------------------------------------------------------------------------------
+
+
+@router.get("")
+async def inbox(visit: Visitor) -> Response:
+    """List the requests that concern cameras of the visitor's, and legal process that nobody has seen."""
+    app, caller = visit.console.app, visit.caller()
+    if not _is_admin(visit):
+        return _page(visit, "requests.html.j2", {"items": [], "unseen": [], "boards": []})
+    values: dict[str, object] = {
+        "items": [(i, _dots(i)) for i in await visit.quick(lambda: app.requests.inbox(caller))],
+        "unseen": await visit.quick(lambda: app.process.unseen(caller)),
+        "boards": app.boards.states(),
+    }
+    return _page(visit, "requests.html.j2", values)
+
+
+@router.get("/process")
+async def process(visit: Visitor) -> Response:
+    """List legal process that the organisation was served with."""
+    return await _processes(visit)
+
+
+async def _processes(visit: Visit, error: CustodesError | None = None, status: int = 200) -> Response:
+    app, caller = visit.console.app, visit.caller()
+    found = await visit.quick(lambda: app.process.list(caller)) if _is_admin(visit) else ()
+    kinds = [(str(k), str(k).replace("-", " ").capitalize()) for k in ProcessKind]
+    return _page(visit, "requests_process.html.j2", {"found": found, "kinds": kinds, "error": error}, status)
+
+
+@router.get("/previews/{preview}")
+async def state(visit: Visitor, preview: PreviewId) -> Response:
+    """Tell a script how far a preview is."""
+    found = await _made(visit, preview)
+    told = {"state": _state(found), "done": round(min(1.0, found.done / found.of), 3), "still": bool(found.still)}
+    if found.error is not None:
+        told |= {"message": found.error.message, "remedy": found.error.remedy}
+    return JSONResponse(told)
+
+
+@router.get("/previews/{preview}/still.jpg")
+async def still(visit: Visitor, preview: PreviewId) -> Response:
+    """Hand out a picture of a preview that is being made."""
+    found = await _made(visit, preview)
+    return Response(found.still, media_type="image/jpeg", status_code=200 if found.still else 404)
+
+
+@router.get("/previews/{preview}/clip.mp4")
+async def clip(visit: Visitor, request: Request, preview: PreviewId) -> Response:
+    """Hand out what would be shared, or a part of it, which players ask for."""
+    found = await _made(visit, preview)
+    return _part(request.headers.get("range", ""), found.result(0).data)
+
+
+async def _made(visit: Visit, preview: str) -> Preview:
+    return await visit.quick(lambda: visit.console.app.requests.made(visit.caller(), preview))
+
+
+def _state(preview: Preview) -> str:
+    if not preview.ended.is_set():
+        return "working"
+    return "ready" if preview.error is None else "failed"
+
+
+def _part(asked: str, data: bytes) -> Response:
+    headers = {"accept-ranges": "bytes"}
+    wanted = _RANGE.fullmatch(asked)
+    if wanted is None:
+        return Response(data, media_type="video/mp4", headers=headers)
+    start, end = int(wanted[1]), min(int(wanted[2] or len(data) - 1), len(data) - 1)
+    if start > end:
+        return Response(status_code=416, headers=headers | {"content-range": f"bytes */{len(data)}"})
+    told = headers | {"content-range": f"bytes {start}-{end}/{len(data)}"}
+    return Response(data[start : end + 1], 206, told, "video/mp4")
+
+
+@router.get("/{code}")
+async def item(visit: Visitor, code: Code) -> Response:
+    """Show a request."""
+    found = await visit.quick(lambda: visit.console.app.requests.item(visit.caller(), code))
+    values: dict[str, object] = {"item": found, "dots": _dots(found), "minutes": MOST_CLIP // 60_000}
+    return _page(visit, "requests_item.html.j2", values)
+
+
+@router.get("/{code}/look")
+async def look(
+    visit: Visitor,
+    code: Code,
+    camera: Annotated[str, Query(max_length=80)],
+    start: Annotated[str, Query(max_length=40)],
+    seconds: Annotated[int, Query(ge=1, le=MOST_CLIP // 1000)] = 60,
+    blurred: Annotated[str, Query(pattern="^(yes|no)$")] = "yes",
+) -> Response:
+    """Make what would be shared, and show it."""
+    span, app = _span(start, seconds), visit.console.app
+    preview = await visit.quick(
+        lambda: app.requests.preview(visit.caller(), code, camera, span, blurred=blurred == "yes")
+    )
+    found = await visit.quick(lambda: app.requests.item(visit.caller(), code))
+    values = {
+        "item": found,
+        "preview": preview,
+        "state": _state(preview),
+        "subject": preview.subject,
+        "recall": RECALL,
+        "lasts": LASTS,
+        "public": bool(app.config.server.endpoint),
+    }
+    return _page(visit, "requests_look.html.j2", values)
+
+
+def _span(start: str, seconds: int) -> Span:
+    """Return the stretch of time of a form, whose times are UTC.
+
+    Raises:
+        Invalid: if there is no such time.
+    """
+    try:
+        begins = datetime.fromisoformat(start)
+    except ValueError as e:
+        raise Invalid("A time is written as 2027-01-31T18:00:00, in UTC.") from e
+    at = to_ms(begins if begins.tzinfo else begins.replace(tzinfo=UTC))
+    return Span(max(0, at), max(0, at) + seconds * 1000)
+
+
+# --- doing ------------------------------------------------------------------------------------------------------------
+
+
+@router.post("/{code}/share")
+async def share(visit: Visitor, code: Code) -> Response:
+    """Share what was looked at."""
+    app = visit.console.app
+    if not visit.has("looked"):
+        raise Invalid("Nothing is shared unless you have looked at it.", remedy="Look at all of it, and say so.")
+    try:
+        span = Span(int(visit.text("start")), int(visit.text("end")))
+        lasts = timedelta(days=int(visit.text("days")))
+    except (ValueError, OverflowError) as e:
+        raise Invalid("The form can't be read.", remedy="Look again, and send it once more.") from e
+    chosen = ClipChosen(visit.text("camera"), span, visit.text("label"), visit.text("preview") or "none")
+    made = await visit.quick(
+        lambda: app.sharing.share(
+            visit.caller(),
+            code,
+            [chosen],
+            blurred=visit.text("blurred") != "no",
+            expires=lasts,
+            with_proofs=visit.has("proofs"),
+            server=visit.address,
+        )
+    )
+    return visit.done(f"{_SHARES}#{made.id}", "It is shared. Give the officer the link.")
+
+
+@router.post("/process")
+async def record(visit: Annotated[Visit, Depends(visiting(_UPLOAD))]) -> Response:
+    """Record legal process."""
+    app = visit.console.app
+    try:
+        document = await visit.upload("document")
+        kind = visit.text("kind")
+        if kind not in list(ProcessKind):
+            raise Invalid("It is a warrant, a subpoena or a court order.")
+        issuer, reference = visit.text("issuer"), visit.text("reference")
+        await visit.quick(
+            lambda: app.process.record(
+                visit.caller(), ProcessKind(kind), issuer=issuer, reference=reference, document=document.data
+            )
+        )
+    except Invalid as error:
+        return await _processes(visit, error, 400)
+    return visit.done(f"{REQUESTS}/process", "It is on record. Nothing is released by it.")
+
+
+@router.post("/process/{process_id}/seen")
+async def seen(visit: Visitor, process_id: Annotated[str, Path(pattern=r"^process-[0-9a-f]{16}$")]) -> Response:
+    """Say that one has seen it."""
+    await visit.quick(lambda: visit.console.app.process.see(visit.caller(), process_id))
+    return visit.done(REQUESTS, "It is noted that you have seen it.")
