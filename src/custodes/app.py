@@ -14,6 +14,7 @@ from custodes.cameras.footagestore import FootageStore
 from custodes.cameras.hooks import HookStore
 from custodes.cameras.index import SegmentIndex
 from custodes.cameras.model import Camera
+from custodes.cameras.processors import ProcessorStore
 from custodes.cameras.reach import Reach
 from custodes.cameras.shares import ShareStore
 from custodes.cameras.store import CameraStore
@@ -85,6 +86,7 @@ from custodes.operations.people import PeopleOperations
 from custodes.operations.pictures import PictureOperations
 from custodes.operations.previews import Previews
 from custodes.operations.process import ProcessOperations
+from custodes.operations.processors import ProcessorOperations
 from custodes.operations.recognising import Watching
 from custodes.operations.redactor import Redactor
 from custodes.operations.releasing import Releasing
@@ -98,6 +100,8 @@ from custodes.operations.signin import SignIn
 from custodes.operations.sources import Sources
 from custodes.operations.spool import Spool
 from custodes.operations.standing import StandingSearches
+from custodes.operations.streamruns import StreamRuns
+from custodes.operations.streamsinks import PictureBuckets, StreamSinks
 from custodes.operations.subjects import SubjectOperations
 from custodes.operations.testing import TestingOperations
 from custodes.operations.watching import Watcher
@@ -164,6 +168,7 @@ class App:
     announcer: Announcer
     hooks: HookOperations
     watching: Watching
+    processors: ProcessorOperations
     boards: BoardReader
     previews: Previews
     requests: RequestInbox
@@ -310,6 +315,10 @@ class App:
         reach = Reach(config.server.port)
         hooks = HookOperations(guard, database, HookStore(vault), Courier(reach), reach, announcer.tell)
         announcer.add_sink("webhooks", hooks.tell)
+        watching = Watching(guard, database, admission, engines, references, retention, grounds, events, config.cameras)
+        live, processor_store = LiveHub(), ProcessorStore(vault)
+        sinks = StreamSinks(config, Courier(reach))
+        pictures_of_streams = PictureBuckets(None if config.s3.endpoint else config.bucket_root)
         return cls(
             config=config,
             engines=engines,
@@ -364,14 +373,24 @@ class App:
             footage=footage,
             cameras=cameras,
             keeping=keeping,
-            live=LiveHub(),
+            live=live,
             sightings=SightingOperations(guard, database, camera_store, events, subjects, library),
             library=library,
             exports=ExportOperations(guard, database, index, cameras, redactor),
             announcer=announcer,
             hooks=hooks,
-            watching=Watching(
-                guard, database, admission, engines, references, retention, grounds, events, config.cameras
+            watching=watching,
+            processors=ProcessorOperations(
+                guard,
+                database,
+                processor_store,
+                cameras,
+                camera_store,
+                admission,
+                live,
+                sinks,
+                pictures_of_streams,
+                StreamRuns(watching, processor_store, camera_store, sinks, pictures_of_streams),
             ),
             boards=boards,
             previews=previews,
@@ -393,7 +412,7 @@ class App:
 
     def camera_run(self, camera: Camera, credit: Callable[[], None]) -> CameraRun:
         """Return what handles a camera's messages; ``credit`` lets its process send one more frame."""
-        watcher = Watcher(self.watching, camera, self.announcer.tell)
+        watcher = Watcher(self.watching, camera, self.announcer.tell, (self.processors.runs,))
         return CameraRun(camera, self.keeping, watcher, self.live, self.announcer.tell, credit)
 
     def check(self) -> None:
@@ -419,6 +438,7 @@ class App:
         self.previews.close()
         self.announcer.close()
         self.hooks.close()
+        self.processors.sinks.close()
         self._replays.close()
         self._database.close()
 

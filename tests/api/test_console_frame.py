@@ -409,18 +409,20 @@ def test_a_message_is_only_ever_ours() -> None:
 
 
 def test_the_navigation_is_by_role(inside: Inside) -> None:
-    """What has no page isn't shown; an overseer has nothing to do with faces; administrators have people."""
+    """What has no page isn't shown; overseers have nothing to do with faces, administrators people, homes cameras."""
     console = inside.site._site.state.console
     console.paths, before = console.paths | {item.path for item in NAVIGATION}, console.paths
 
-    def labels(purpose: Purpose, *roles: Role) -> list[str]:
-        session = SimpleNamespace(purpose=purpose, roles=frozenset(roles))
+    def labels(purpose: Purpose, *roles: Role, of: OrgClass = OrgClass.VICTIM_RESCUE) -> list[str]:
+        session = SimpleNamespace(purpose=purpose, roles=frozenset(roles), organisation=SimpleNamespace(org_class=of))
         return [item.label for item in console.navigation(session)]
 
     everybody = ["Rules", "Ledger", "Transparency", "Accuracy"]
     assert labels(Purpose.OVERSIGHT, Role.OVERSIGHT) == ["Dashboard", *everybody]
     assert labels(Purpose.MISSING_PERSON, Role.USER) == ["Dashboard", "Collections", "Cases", "Review", *everybody]
     assert "People" in labels(Purpose.MISSING_PERSON, Role.ADMIN)
+    assert "Cameras" in labels(Purpose.HOME_SECURITY, Role.USER, of=OrgClass.HOUSEHOLD)
+    assert "Cameras" not in labels(Purpose.CRIMINAL_INVESTIGATION, Role.ADMIN, of=OrgClass.LAW_ENFORCEMENT)
     assert console.navigation(None) == ()
     console.paths = before
     assert "/console" in before

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import av
 import uvicorn
+from av.container import InputContainer, OutputContainer
 from tests.cameras.kept import recorded
 
 from custodes.api.server import Application, bind, configured
@@ -178,15 +179,18 @@ class Player:
             self._once()
 
     def _once(self) -> None:
-        sink = _Sink()
-        with av.open(str(self._video)) as container:
+        with self._opened() as (container, stream, to, out, sink):
+            self._begin(sink.take(), stream)
+            self._send(container, stream, to, out, sink)
+
+    @contextmanager
+    def _opened(self) -> Iterator[tuple[InputContainer, av.VideoStream, av.VideoStream, OutputContainer, _Sink]]:
+        options, sink = {"movflags": "frag_every_frame+empty_moov+default_base_moof"}, _Sink()
+        with av.open(str(self._video)) as container, av.open(sink, "w", format="mp4", options=options) as out:
             stream = container.streams.video[0]
-            options = {"movflags": "frag_every_frame+empty_moov+default_base_moof"}
-            with av.open(sink, "w", format="mp4", options=options) as out:
-                to = out.add_stream_from_template(stream)
-                out.start_encoding()
-                self._begin(sink.take(), stream)
-                self._send(container, stream, to, out, sink)
+            to = out.add_stream_from_template(stream)
+            out.start_encoding()
+            yield container, stream, to, out, sink
 
     def _begin(self, head: bytes, stream: av.VideoStream) -> None:
         mime = mime_of(stream.codec_context.name, stream.codec_context.extradata)
@@ -196,10 +200,10 @@ class Player:
 
     def _send(
         self,
-        container: av.container.InputContainer,
+        container: InputContainer,
         stream: av.VideoStream,
         to: av.VideoStream,
-        out: av.container.OutputContainer,
+        out: OutputContainer,
         sink: _Sink,
     ) -> None:
         """Send the pictures when they are due; libav writes each when it has the next one."""

@@ -102,7 +102,7 @@ def footage(
     noise: float = 1.5,
     seed: int = 1,
 ) -> Path:
-    """Make a video, unless it is there, and return its MP4 file.
+    """Make a video, unless it is there, and return its MP4 file (or Matroska, if MP4 has no place for it).
 
     Args:
         folder: where it is kept; give tests of a session the same.
@@ -111,18 +111,19 @@ def footage(
         seconds: how long it is.
         visits: who comes and goes when.
         key_seconds: so often there is a picture that needs no other.
-        codec: libavcodec's name of an encoder: libx264, libx265, mjpeg, libvpx-vp9.
+        codec: libavcodec's name of an encoder: libx264, libx265, mjpeg, libvpx.
         reordered: whether there are B-pictures.
         noise: standard deviation of the sensor's noise.
         seed: another one gives another room.
     """
     told = repr((size, fps, seconds, visits, key_seconds, codec, reordered, noise, seed))
-    path = folder / f"{hashlib.sha256(told.encode()).hexdigest()[:16]}.mp4"
+    ending, form = (".mkv", "matroska") if codec == "libvpx" else (".mp4", "mp4")
+    path = folder / f"{hashlib.sha256(told.encode()).hexdigest()[:16]}{ending}"
     if path.exists():
         return path
     folder.mkdir(parents=True, exist_ok=True)
     part = path.with_suffix(".part")
-    with av.open(str(part), "w", format="mp4") as out:
+    with av.open(str(part), "w", format=form) as out:
         stream = out.add_stream(codec, rate=fps)
         stream.width, stream.height = size
         stream.pix_fmt = "yuvj420p" if codec == "mjpeg" else "yuv420p"

@@ -23,6 +23,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import quote
 
 __all__ = ["RtspServer", "missing", "units"]
 
@@ -88,9 +89,9 @@ class RtspServer:
         self.restart()
 
     def url(self, mount: str, *, user: str | None = None, password: str | None = None) -> str:
-        """Return the URL of a mount, with the right credentials unless others are given."""
+        """Return the URL of a mount, with the right credentials unless others are given; they are percent-encoded."""
         right = self.auth or ("", "")
-        user, password = right[0] if user is None else user, right[1] if password is None else password
+        user, password = (quote(r if v is None else v, safe="") for r, v in zip(right, (user, password), strict=True))
         return f"rtsp://{f'{user}:{password}@' if user else ''}127.0.0.1:{self.port}/{mount}"
 
     @property

@@ -24,7 +24,6 @@ from typing import Any
 import cv2
 import orjson
 import pytest
-import typer
 
 import custodes
 from custodes.cli import main, program
@@ -178,7 +177,7 @@ def album(house: House, tmp_path_factory: pytest.TempPathFactory) -> dict[str, s
 
 
 def _commands(command: Any = None, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
-    command = command or typer.main.get_command(program)
+    command = command or program()
     inner = getattr(command, "commands", {})
     if not inner:
         yield path, command

@@ -113,13 +113,22 @@ class Gate:
         frames: sends what is to be looked at.
         most_pixels: larger pictures are never decoded.
         say: is told of motion and troubles.
+        now: tells the time, in milliseconds since 1970.
     """
 
-    def __init__(self, detector: MotionDetector, frames: Frames, most_pixels: int, say: Say) -> None:
+    def __init__(
+        self,
+        detector: MotionDetector,
+        frames: Frames,
+        most_pixels: int,
+        say: Say,
+        now: Callable[[], int] = lambda: int(time.time() * 1000),
+    ) -> None:
         self._detector = detector
         self._frames = frames
         self._most = most_pixels
         self._say = say
+        self._now = now
         self._teller = MotionTeller()
         self._by_substream = False
         self._shape: Shape | None = None
@@ -147,7 +156,7 @@ class Gate:
             self._reshape(picture)
         if self._blind or not self._keep(picture):
             return
-        late = int(time.time() * 1000) - picture.at > _LAG
+        late = self._now() - picture.at > _LAG
         if picture.key:
             self._turn(picture)
         if self._all is not None:

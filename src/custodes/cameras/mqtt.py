@@ -141,6 +141,18 @@ class MqttLink:
         if sent is not None:
             _wait(sent)
 
+    def send(self, organisation: str, topic: str, payload: bytes) -> None:
+        """Publish below the prefix what an organisation sends, if the broker is there and is told of that organisation.
+
+        Args:
+            organisation: whose it is.
+            topic: below the prefix.
+            payload: what.
+        """
+        with self._lock:
+            if organisation == self._organisation:
+                self._publish(f"{self._topics.prefix}/{topic}", payload)
+
     def close(self) -> None:
         """Say goodbye and disconnect."""
         if self.connected:

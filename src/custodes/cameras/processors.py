@@ -41,8 +41,8 @@ _CORNERS = (3, 10)
 _MOST_REGIONS = 10
 _MOST = 100
 """Processors of one organisation."""
-_TICK = 1e-6
-"""So much later is one made than the one before, at least: lists are in this order."""
+_TICKS = 1_000_000
+"""Moments of a second: one is made at least one of them after the one before, and lists are in this order."""
 
 
 class State(StrEnum):
@@ -246,7 +246,7 @@ class ProcessorStore:
     def next_time(self, c: sa.Connection, now: float) -> float:
         """Return when a processor is made that is made now: later than all others, for lists are in this order."""
         newest = c.execute(sa.select(sa.func.max(stream_processors.c.created_at))).scalar()
-        return now if newest is None else max(now, float(newest) + _TICK)
+        return now if newest is None else max(now, (_position(newest) + 1) / _TICKS)
 
     def get(self, c: sa.Connection, processor: str) -> Processor:
         """Read a processor by its id.
@@ -354,7 +354,7 @@ class ProcessorStore:
 
 
 def _position(created: float) -> int:
-    return round(created / _TICK)
+    return round(created * _TICKS)
 
 
 def _sink(told: dict[str, str] | None) -> Sink | None:

@@ -3,7 +3,8 @@
 
 Three kinds, and nothing else: RTSP (over TCP, with or without TLS), RTMP that a camera pushes to us, and video files
 below one folder. libav gets the name of the one format, and of the protocols beneath it, that a kind needs: no
-playlist, no ``concat``, no HTTP, no other file can be reached through what a camera sends. Its prober may not decode
+playlist, no ``concat``, no HTTP, no other file can be reached through what a camera sends, and where RTSP answers with
+a redirection, it isn't followed (``rtsp`` itself isn't on the list of protocols beneath it). Its prober may not decode
 anything (``codec_whitelist``): what it must know of a stream stands in headers, and pictures are decoded only by the
 code that looks at them, within its limits.
 

@@ -12,13 +12,10 @@ seconds, the clock is set anew at a key picture, which says so (``cut``), and a 
 from __future__ import annotations
 
 import contextlib
-import os
-import socket
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
-from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -43,7 +40,7 @@ __all__ = ["Connection", "Lost", "Picture", "Stamp", "Timeline"]
 
 _PATIENCE = 4.0
 """Seconds until a camera that says nothing is lost; with what closing takes it is noticed within five."""
-_LISTEN = 30.0
+_LISTEN = 15.0
 """Seconds for which a camera is waited for that pushes; who connects and says nothing has no more either."""
 _DRIFT = 2000  # milliseconds
 _LATE = 3000  # milliseconds for which pictures may come late, as after a jam of the network
@@ -52,7 +49,6 @@ _BACK, _AHEAD = -1, 10
 _STEP = Fraction(1, 15)  # seconds between pictures, until it is known
 _BLIND = 50
 """So many key pictures may have no header that can be read."""
-_OPEN = Path("/proc/self/fd")
 
 
 class Lost(Unavailable):
@@ -195,15 +191,14 @@ class Connection:
 
     Args:
         source: what to open.
-        hosts: what this process may be connected with, or None for anybody; a source that leads elsewhere is left.
         patience: seconds until silence counts as lost.
 
     Raises:
         Lost: ``refused`` if credentials (or a pushing camera's key) are wrong, ``unreachable`` if nobody answers,
-            ``unreadable`` if what answers isn't what the source says, or leads to another host.
+            ``unreadable`` if what answers isn't what the source says, or sends us to another place.
     """
 
-    def __init__(self, source: Source, hosts: frozenset[str] | None = None, *, patience: float = _PATIENCE) -> None:
+    def __init__(self, source: Source, *, patience: float = _PATIENCE) -> None:
         self._source = source
         self._patience = patience
         timeout = (_LISTEN if source.kind == SourceKind.RTMP else patience, patience)
@@ -219,8 +214,6 @@ class Connection:
         try:
             if any("Unexpected stream" in line or "App field" in line for line in heard):
                 raise Lost("refused")
-            if hosts is not None and _stranger(hosts):
-                raise Lost("unreadable")
             if not self._container.streams.video or self._container.streams.video[0].codec_context is None:
                 raise Lost("unreadable")
         except BaseException:
@@ -363,29 +356,3 @@ def _why_lost(error: Exception) -> str:
     if isinstance(error, ExitError):
         return "frozen"
     return "ended" if isinstance(error, OSError) else "unreadable"
-
-
-def _stranger(hosts: frozenset[str]) -> bool:
-    """Tell whether this process is connected with anybody else: RTSP has redirections, and libav follows them."""
-    known: set[str] = set()
-    for host in hosts:
-        with contextlib.suppress(OSError):
-            known |= {str(info[4][0]).partition("%")[0] for info in socket.getaddrinfo(host, None)}
-    for entry in _OPEN.iterdir() if _OPEN.is_dir() else ():
-        with contextlib.suppress(OSError, ValueError), socket.socket(fileno=_copy(entry)) as copy:
-            if copy.family in (socket.AF_INET, socket.AF_INET6) and copy.type == socket.SOCK_STREAM:
-                peer = str(copy.getpeername()[0]).partition("%")[0].removeprefix("::ffff:")
-                if peer not in known:
-                    return True
-    return False
-
-
-def _copy(entry: Path) -> int:
-    """Return another descriptor of a socket that is open in this process.
-
-    Raises:
-        OSError: if it is none.
-    """
-    if not str(entry.readlink()).startswith("socket:"):
-        raise OSError(0, "it is no socket")
-    return os.dup(int(entry.name))

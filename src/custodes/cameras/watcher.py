@@ -26,7 +26,6 @@ from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO
-from urllib.parse import urlsplit
 
 import av
 import av.logging
@@ -40,7 +39,7 @@ from custodes.cameras.live import Feed
 from custodes.cameras.motion import Masks, MotionDetector, grey
 from custodes.cameras.queues import Chores, Outbox
 from custodes.cameras.recorder import Recorder
-from custodes.cameras.sources import Source, SourceKind, parse_source
+from custodes.cameras.sources import Source, parse_source
 from custodes.cameras.stream import Connection, Lost, Picture
 from custodes.cameras.wire import (
     Begin,
@@ -92,7 +91,6 @@ class Watcher:
         self._recorder: Recorder | None = None
         if begin.folder:
             self._recorder = Recorder(Path(begin.folder), begin.segment_seconds, begin.free_bytes, self._out.put)
-        self._hosts = _hosts(begin)
         self._stopping = threading.Event()
         self.failed = False
         self._threads: list[threading.Thread] = []
@@ -174,7 +172,7 @@ class Watcher:
         up = False
         try:
             source = parse_source(self._begin.url, self._begin.file_root)
-            with Connection(source, self._hosts) as connection:
+            with Connection(source) as connection:
                 try:
                     shape = None
                     for picture in connection.pictures():
@@ -227,7 +225,7 @@ class Watcher:
         detector = MotionDetector(self._begin.masks, self._begin.zones)
         decoder: VideoCodecContext | None = None
         shape, looked = None, 0
-        with Connection(source, self._hosts) as connection:
+        with Connection(source) as connection:
             for picture in connection.pictures():
                 if self._stopping.is_set():
                     return
@@ -252,14 +250,6 @@ class Watcher:
 
     def _notice(self, at: int, box: tuple[float, float, float, float] | None) -> None:
         self._chores.put(lambda: self._gate.notice(at, box))
-
-
-def _hosts(begin: Begin) -> frozenset[str] | None:
-    """Return whom this process may be connected with; None if that can't be known, as a camera connects to us."""
-    parts = [urlsplit(url) for url in (begin.url, begin.substream) if url]
-    if any(p.scheme == SourceKind.RTMP for p in parts):
-        return None
-    return frozenset(p.hostname or "" for p in parts)
 
 
 def _now() -> int:

@@ -5,94 +5,80 @@ from __future__ import annotations
 
 import errno
 import sys
+from functools import cache
 from typing import NoReturn
 
 import typer
+from typer.core import TyperGroup
 
-from custodes.cli import (
-    calibrate,
-    camera,
-    cases,
-    collections,
-    console,
-    database,
-    enrolment,
-    erasure,
-    evaluate,
-    evaluations,
-    faces,
-    footage,
-    grounds,
-    imports,
-    keys,
-    leads,
-    ledger,
-    organisations,
-    oversight,
-    packs,
-    photos,
-    review,
-    rules,
-    server,
-    shares,
-    testing,
-    users,
-)
 from custodes.cli.output import fail, prepare_output
+from custodes.cli.tree import Places, tree
 from custodes.errors import CustodesError, Invalid
 
 __all__ = ["main", "program"]
 
-program = typer.Typer(
-    name="custodes",
-    help="Face recognition in which every use answers to somebody.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-server.add_to(program)
-photos.add_to(program)
-enrolment.add_to(program)
-calibrate.add_to(program)
-program.add_typer(collections.program, name="collections")
-program.add_typer(faces.program, name="faces")
-program.add_typer(users.program, name="users")
-program.add_typer(database.program, name="database")
-program.add_typer(keys.program, name="keys")
-program.add_typer(packs.program, name="pack")
-program.add_typer(console.program, name="console")
-program.add_typer(organisations.program, name="org")
-program.add_typer(organisations.people, name="people")
-program.add_typer(rules.program, name="rules")
-program.add_typer(oversight.moratoria, name="moratoria")
-program.add_typer(oversight.stop, name="stop")
-program.add_typer(oversight.easings, name="easings")
-program.add_typer(oversight.alarms, name="alarms")
-program.add_typer(cases.program, name="cases")
-program.add_typer(review.program, name="review")
-program.add_typer(imports.program, name="import")
-program.add_typer(imports.hash_lists, name="hashlists")
-program.add_typer(grounds.authority, name="authority")
-program.add_typer(grounds.consent, name="consent")
-program.add_typer(grounds.results, name="results")
-program.add_typer(camera.program, name="camera")
-program.add_typer(footage.program, name="footage")
-program.add_typer(shares.program, name="share")
-program.add_typer(leads.program, name="leads")
-program.add_typer(ledger.program, name="ledger")
-program.add_typer(evaluate.program, name="evaluate")
-program.add_typer(evaluations.program, name="evaluations")
-program.add_typer(testing.program, name="testing")
-program.add_typer(erasure.subject, name="subject")
-program.add_typer(erasure.retention, name="retention")
-program.add_typer(erasure.report, name="report")
+_COMMANDS: Places = {
+    "serve": "server",
+    "detect": "photos",
+    "compare": "photos",
+    "search": "photos",
+    "index": "enrolment",
+    "calibrate": "calibrate",
+    "collections": "collections:program",
+    "faces": "faces:program",
+    "users": "users:program",
+    "database": "database:program",
+    "keys": "keys:program",
+    "pack": "packs:program",
+    "console": "console:program",
+    "org": "organisations:program",
+    "people": "organisations:people",
+    "rules": "rules:program",
+    "moratoria": "oversight:moratoria",
+    "stop": "oversight:stop",
+    "easings": "oversight:easings",
+    "alarms": "oversight:alarms",
+    "cases": "cases:program",
+    "review": "review:program",
+    "import": "imports:program",
+    "hashlists": "imports:hash_lists",
+    "authority": "grounds:authority",
+    "consent": "grounds:consent",
+    "results": "grounds:results",
+    "camera": "camera:program",
+    "footage": "footage:program",
+    "share": "shares:program",
+    "leads": "leads:program",
+    "ledger": "ledger:program",
+    "evaluate": "evaluate:program",
+    "evaluations": "evaluations:program",
+    "testing": "testing:program",
+    "subject": "erasure:subject",
+    "retention": "erasure:retention",
+    "report": "erasure:report",
+}
+"""Every command and group by its name, and which file of this folder has it: it is read when it is asked for."""
+
+
+@cache
+def program() -> TyperGroup:
+    """Return the program; it is the same at every call."""
+    root = typer.Typer(
+        name="custodes",
+        help="Face recognition in which every use answers to somebody.",
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+        callback=lambda: None,
+    )
+    return tree(root, _COMMANDS)
 
 
 def main() -> None:
     """Run the command line; an error that was foreseen becomes one line and exit status 1."""
     prepare_output()
     try:
-        program()
+        program()()
     except CustodesError as error:
         _leave(error)
     except UnicodeEncodeError:  # odd bytes are for names of files alone

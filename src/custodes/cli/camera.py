@@ -74,7 +74,7 @@ def household(
         if credentials is not None:
             key = app.identity.create_key(caller, "cameras", principal=owner.id, purpose=Purpose.HOME_SECURITY)
             app.identity.write_credentials(credentials, key, app.config.server.region)
-        invited = app.invitations.invite(caller, owner.id, app.invitations.suited(owner.id))
+        invited = app.invitations.invite(caller, owner.id, [Purpose.HOME_SECURITY])
         url = link(endpoint_of(app.config), invited.token)
     told = {"organisation": made.id, "person": owner.id, "url": url, "expires_at": when(invited.expires_at)}
     if as_json:

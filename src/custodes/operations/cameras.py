@@ -9,22 +9,22 @@ somebody who isn't of the camera's own organisation: what is shared goes by ``sh
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
 from custodes.cameras.events import EventStore
-from custodes.cameras.index import SegmentIndex, segment_path
+from custodes.cameras.index import SegmentIndex
 from custodes.cameras.model import Camera, Event, Retention, Segment, Span, Zone
+from custodes.cameras.paths import day_of, open_segment, segment_path
 from custodes.cameras.retention import Usage
 from custodes.cameras.sources import parse_source
 from custodes.cameras.store import CameraStore
 from custodes.config import Config
 from custodes.db import Database, make_private_folder
 from custodes.db.sealing import new_id
-from custodes.errors import Invalid, NotFound
+from custodes.errors import Code, Invalid, NotFound
 from custodes.governance import Action, Caller, OrgClass, Purpose
 from custodes.operations.admission import Admission
 from custodes.operations.camerakeeping import CameraKeeping, delete_video, milliseconds
@@ -85,7 +85,6 @@ class CameraOperations:
         admission: finds collections as callers may know of them.
         config: folders and limits.
         keeping: knows what is on the disk.
-        changed: told of a camera, by id, whenever it is set up, changed or removed.
     """
 
     def __init__(
@@ -98,7 +97,6 @@ class CameraOperations:
         admission: Admission,
         config: Config,
         keeping: CameraKeeping,
-        changed: Callable[[str], None] = lambda camera: None,
     ) -> None:
         self._guard = guard
         self._db = database
@@ -108,7 +106,6 @@ class CameraOperations:
         self._admission = admission
         self._config = config
         self._keeping = keeping
-        self._changed = changed
 
     # --- setting up ---
 
@@ -144,10 +141,10 @@ class CameraOperations:
             NotFound: if there is no such collection.
             Conflict: if there is a camera of this name.
         """
-        organisation = self._guard.organisation_of(caller)
+        self._guard.check(caller, Action.MANAGE_CAMERAS)  # who may not, learns nothing of files and collections
         made = Camera(
             id=new_id("cam"),
-            organisation=organisation,
+            organisation=self._guard.organisation_of(caller),
             by=caller.principal,
             purpose=self.purpose(caller),
             name=name.strip(),
@@ -164,7 +161,6 @@ class CameraOperations:
             made = replace(made, created=milliseconds(acting.now))
             self._store.add(acting.connection, made)
             acting.note(event="camera-added", camera=made.id, recognises=bool(made.collection))
-        self._changed(made.id)
         return made
 
     def change(self, caller: Caller, camera: Camera) -> Camera:
@@ -181,11 +177,16 @@ class CameraOperations:
             Conflict: if somebody else has changed it meanwhile, or the name is taken.
         """
         before = self.get(caller, camera.id)
+        self._guard.check(caller, Action.MANAGE_CAMERAS)
         wanted = replace(
             camera,
             organisation=before.organisation,
             by=caller.principal,
             purpose=before.purpose,
+            name=camera.name.strip(),
+            url=camera.url.strip(),
+            substream=camera.substream.strip(),
+            collection=camera.collection.strip(),
             created=before.created,
         )
         self._check(caller, wanted, before)
@@ -199,22 +200,24 @@ class CameraOperations:
                 records=changed.records,
                 recognises=bool(changed.collection),
             )
-        self._changed(changed.id)
+        self._db.scrub()  # of the password that was
         return changed
 
     def remove(self, caller: Caller, camera_id: str) -> None:
-        """Remove a camera with its events and all its video.
+        """Remove a camera, by id or name, with its events and all its video.
+
+        What its process is writing yet, the worker deletes when that has ended.
 
         Raises:
             Denied: if a rule forbids it.
             NotFound: if there is no such camera.
         """
-        self.get(caller, camera_id)
+        camera = self.get(caller, camera_id)
         with self._guard.acting(caller, Action.MANAGE_CAMERAS) as acting:
-            self._store.remove(acting.connection, camera_id)
-            acting.note(event="camera-removed", camera=camera_id)
-        self._changed(camera_id)
-        delete_video(self._config.video, camera_id)
+            self._store.remove(acting.connection, camera.id)
+            acting.note(event="camera-removed", camera=camera.id)
+        delete_video(self._config.video, camera.id)
+        self._db.scrub()
 
     def purpose(self, caller: Caller) -> str:
         """Return for what cameras of the caller's organisation are, as the words of the rules call it.
@@ -232,15 +235,15 @@ class CameraOperations:
             Invalid: if the source can't be meant.
             NotFound: if there is no such collection.
         """
+        if not camera.url:
+            raise Invalid("It isn't said where the camera's video comes from.", remedy="Give rtsp://..., for example.")
         for url in (camera.url, camera.substream):
             if url and (before is None or url not in (before.url, before.substream)):
                 parse_source(url, self._config.cameras.files)
-        if not camera.url:
-            raise Invalid("It isn't said where the camera's video comes from.", remedy="Give rtsp://..., for example.")
         if camera.collection and (before is None or camera.collection != before.collection):
             found = self._admission.get(caller, camera.collection)
             if found.owner != camera.organisation:
-                raise NotFound(f"There is no collection {camera.collection}.")
+                raise NotFound(f"There is no collection {camera.collection}.", code=Code.COLLECTION_MISSING)
             if found.purpose != camera.purpose:
                 raise Invalid(
                     f"The collection is for {found.purpose}, and the camera for {camera.purpose}.",
@@ -311,14 +314,14 @@ class CameraOperations:
             with self._db.read() as c:
                 found = Day(
                     camera,
-                    day,
+                    day_of(span.start),
                     span,
                     self._index.list(c, camera.id, span),
                     self._index.motions(c, camera.id, span),
                     tuple(reversed(self._events.list(c, [camera.id], span=span, limit=_MOST_EVENTS))),
                     self._index.days(c, camera.id),
                 )
-            using.part.note(camera=camera.id, day=day)
+            using.part.note(camera=camera.id, day=found.day)
         return found
 
     def segment_file(self, caller: Caller, camera_id: str, start: int) -> Path:
@@ -327,14 +330,17 @@ class CameraOperations:
         Raises:
             Denied: if a rule forbids it.
             NotFound: if there is no such camera, or no such segment.
+            Invalid: if that is no time.
+            Unavailable: if it can't be read, or is no file of our own.
         """
         camera = self.get(caller, camera_id)
         self._guard.check_use(caller, Action.VIEW_VIDEO, camera=camera.organisation)
+        path = segment_path(self._config.video, camera.id, start)
         with self._db.read() as c:
             found = self._index.list(c, camera.id, Span(start, start + 1))
-        path = segment_path(self._config.video, camera.id, start)
-        if not any(s.start == start for s in found) or not path.is_file():
+        if not any(s.start == start for s in found):
             raise NotFound("There is no such video: it may have been deleted meanwhile.")
+        open_segment(self._config.video, camera.id, start).close()
         return path
 
 
@@ -346,6 +352,6 @@ def _day(day: str) -> Span:
     """
     try:
         start = datetime.strptime(day, "%Y-%m-%d").replace(tzinfo=UTC)
-    except ValueError as e:
+        return Span(milliseconds(start), milliseconds(start + _DAY))
+    except (ValueError, OverflowError, Invalid) as e:  # before 1970 there is no video
         raise Invalid(f"There is no day {day[:20]!r}.", remedy="Write it as 2026-11-26.") from e
-    return Span(max(0, milliseconds(start)), milliseconds(start + _DAY))

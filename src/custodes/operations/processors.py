@@ -273,13 +273,14 @@ class ProcessorOperations:
 
     # --- running ---
 
-    def start(self, caller: Caller, name: str, *, seconds: int | None = None) -> str:
-        """Start a processor on behalf of the caller, and return the session's id.
+    def start(self, caller: Caller, name: str, *, selects: bool = False, seconds: int | None = None) -> str:
+        """Start a processor on behalf of the caller, and return the session's id; it looks at what comes from now on.
 
         Args:
             caller: who asks.
             name: which.
-            seconds: how long it looks whether a person is there; 10 unless it is stated. A search has no end.
+            selects: whether the caller states from when to when; a search has neither.
+            seconds: how long it looks whether a person is there; 10 unless it is stated.
 
         Raises:
             Denied: if a rule forbids it, or what it would do.
@@ -296,7 +297,9 @@ class ProcessorOperations:
         self._check_task(caller, known.organisation, known.task, camera)
         for sink in known.sinks:
             self.sinks.check(known.organisation, sink)
-        lasts = _lasts(known.task, seconds)
+        if selects and isinstance(known.task, Search):
+            raise Invalid("A search of faces goes on until it is stopped: it has no start or stop selector.")
+        lasts = 0 if isinstance(known.task, Search) else _lasts(seconds)
         with self._guard.acting(caller, Action.MANAGE_CAMERAS) as acting:
             c = acting.connection
             current = self._store.get(c, known.id)
@@ -341,6 +344,7 @@ class ProcessorOperations:
         caller: Caller,
         name: str,
         *,
+        labels: bool = False,
         confidence: float | None = None,
         regions: tuple[Region, ...] | None = None,
     ) -> None:
@@ -349,6 +353,7 @@ class ProcessorOperations:
         Args:
             caller: who asks.
             name: which.
+            labels: whether the caller states settings of labels, which a search hasn't.
             confidence: of a face by which a person is told; as it is if None.
             regions: parts of the picture in which faces count; as they are if None.
 
@@ -356,10 +361,10 @@ class ProcessorOperations:
             Denied: if a rule forbids it.
             NotFound: if there is none of this name.
             Conflict: if it runs.
-            Invalid: if it searches, and a confidence is given.
+            Invalid: if it searches, and settings of labels are stated.
         """
         known = self.get(caller, name).processor
-        if confidence is not None and isinstance(known.task, Search):
+        if (labels or confidence is not None) and isinstance(known.task, Search):
             raise Invalid("This stream processor searches faces: it has no labels.")
         with self._guard.acting(caller, Action.MANAGE_CAMERAS) as acting:
             current = self._store.get(acting.connection, known.id)
@@ -425,7 +430,7 @@ class ProcessorOperations:
         known = self.get(caller, name).processor
         with self._guard.acting(caller, Action.MANAGE_CAMERAS) as acting:
             current = self._store.get(acting.connection, known.id)
-            tags = {k: v for k, v in current.tags.items() if k not in less} | more
+            tags = {k: v for k, v in current.tags.items() if k not in less} | dict(more)
             _check_tags(tags)
             self._store.put(acting.connection, replace(current, tags=tags))
             acting.note(event="processor-tagged", processor=known.id)
@@ -435,16 +440,12 @@ def _runs() -> Conflict:
     return Conflict("The stream processor runs.", remedy="Stop it first.")
 
 
-def _lasts(task: Search | Presence, seconds: int | None) -> int:
-    """Return how many seconds a session lasts; 0 for one without an end.
+def _lasts(seconds: int | None) -> int:
+    """Return how many seconds a session lasts.
 
     Raises:
         Invalid: if it can't be meant.
     """
-    if isinstance(task, Search):
-        if seconds is not None:
-            raise Invalid("A search of faces goes on until it is stopped: it has no start or stop selector.")
-        return 0
     lasts = _DEFAULT_SECONDS if seconds is None else seconds
     if not _SECONDS[0] <= lasts <= _SECONDS[1]:
         raise Invalid(f"A session lasts {_SECONDS[0]} to {_SECONDS[1]} seconds.")

@@ -119,6 +119,7 @@ class Watchers:
         if self._mqtt is not None:
             self._mqtt.start()
             self._app.announcer.add_sink("mqtt", self._mqtt.tell)
+            self._app.processors.sinks.connect(self._mqtt.send)
         for thread in self._threads:
             thread.start()
 
@@ -143,6 +144,7 @@ class Watchers:
             self._stopped.wait(_LOOK_SECONDS)
 
     def _round(self) -> None:
+        self._app.processors.runs.tick()
         wanted = {camera.id: camera for camera in self._app.keeping.enabled()}
         self._end([i for i, r in self._runners.items() if i not in wanted or wanted[i].revision != r.camera.revision])
         for camera_id, camera in wanted.items():

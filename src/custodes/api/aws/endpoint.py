@@ -14,10 +14,12 @@ from dataclasses import dataclass
 from functools import partial
 
 from custodes.api.aws.admission import Door, Visitor, header, hung_up
+from custodes.api.aws.context import Context
 from custodes.api.aws.errors import translate
-from custodes.api.aws.handlers import OFFERED, SEARCHES, WITH_IMAGE, Context, refuse
+from custodes.api.aws.handlers import OFFERED, SEARCHES, WITH_IMAGE, refuse
 from custodes.api.aws.pages import Pages
 from custodes.api.aws.protocol import Protocol, response_headers
+from custodes.api.aws.streams import Records
 from custodes.api.ending import Receive, Scope, Send
 from custodes.api.gate import Gate, HungUp
 from custodes.api.telemetry import Telemetry
@@ -63,6 +65,7 @@ class AwsEndpoint:
         self._telemetry = telemetry
         self._protocol = Protocol()
         self._pages = Pages(app.page_key)
+        app.processors.runs.speak(Records())
         self._targets = {f"RekognitionService.{name}".encode(): name for name in self._protocol.operations}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

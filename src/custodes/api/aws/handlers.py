@@ -19,7 +19,7 @@ from custodes.gallery import Once
 from custodes.operations.buckets import BucketObject
 from custodes.operations.images import ImageSource
 
-__all__ = ["OFFERED", "SEARCHES", "WITH_IMAGE", "Context", "refuse"]
+__all__ = ["OFFERED", "SEARCHES", "WITH_IMAGE", "refuse"]
 
 _PAGE = 1000
 _MAX_FACES = 4096

@@ -1,17 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """Rekognition's stream processors: their operations, and the records and notifications that they send.
 
-A camera stands where a Kinesis video stream stood, a file of JSON lines, a webhook or a topic where a data stream and an
-SNS topic did. ARNs say which, and are of this server's region and account. Records have the members of AWS's guide, "JSON
-frame record" and "label detection results"; a label is PERSON, told by a face, for no bundled model finds people, pets
-or packages.
+A camera stands where a Kinesis video stream stood; a file of JSON lines, a webhook or a topic where a data stream and
+an SNS topic did. ARNs say which, and are of this server's region and account. Records have the members that AWS's guide
+has for a "JSON frame record" and for "label detection results". The one label is PERSON, told by a face: no bundled
+model finds bodies, pets or packages.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from typing import Any
 
 import orjson
@@ -23,7 +22,7 @@ from custodes.cameras.sources import redacted
 from custodes.config import Server
 from custodes.db.sealing import time_of
 from custodes.domain import Candidate
-from custodes.errors import Code, Invalid, Unavailable
+from custodes.errors import Invalid
 from custodes.operations.processors import NewProcessor, Source, Standing
 from custodes.operations.shots import Shot
 from custodes.operations.streamruns import Sighted
@@ -36,10 +35,12 @@ _LEAST = 80.0
 """Lower values of FaceMatchThreshold are raised to it, as at AWS."""
 _PERSON = "PERSON"
 _SUBJECT = "Rekognition Stream Processing Event"
-_BOX = (1e-6, 0.0, 1.0)
-"""What rounding may put a rectangle beyond the picture's edge."""
+_ROUNDING = 1e-6
+"""So far may rounding put a rectangle beyond the picture's edge."""
 _INPUT = re.compile(r"(arn:[a-z\d-]+:kinesisvideo:([a-z\d-]+):(\d{12}):)(?:stream/([^/]+)(?:/\d+)?|(rtsps?://.+))")
-_OUTPUT = re.compile(r"arn:[a-z\d-]+:(?:kinesis|sns):([a-z\d-]+):(\d{12}):(?:webhook/(.+)|mqtt/(.+)|(?:stream/)?([^/]+))")
+_OUTPUT = re.compile(
+    r"arn:[a-z\d-]+:(?:kinesis|sns):([a-z\d-]+):(\d{12}):(?:webhook/(.+)|mqtt/(.+)|(?:stream/)?([^/]+))"
+)
 
 
 # --- What is asked --------------------------------------------------------------------------------------------
@@ -147,7 +148,7 @@ def _region(given: Params) -> Region:
 
 
 def _snapped(edge: float) -> float:
-    return 1.0 if 1.0 < edge <= 1.0 + _BOX[0] else edge
+    return 1.0 if 1.0 < edge <= 1.0 + _ROUNDING else edge
 
 
 def _check_sharing(given: Params | None) -> None:
@@ -213,10 +214,9 @@ def _list(x: Context, p: Params) -> Result:
 
 
 def _start(x: Context, p: Params) -> Result:
-    stop = p.get("StopSelector")
-    seconds = None if stop is None else stop.get("MaxDurationInSeconds")
-    session = x.app.processors.start(x.caller, p["Name"], seconds=seconds, selects="StartSelector" in p or bool(stop))
-    return {"SessionId": session}
+    selects = "StartSelector" in p or "StopSelector" in p
+    seconds = p.get("StopSelector", {}).get("MaxDurationInSeconds")
+    return {"SessionId": x.app.processors.start(x.caller, p["Name"], selects=selects, seconds=seconds)}
 
 
 def _stop(x: Context, p: Params) -> Result:

@@ -210,14 +210,13 @@ class Scrubber {
 
 // --- the page ---
 
-function control(player, scrubber, day) {
+function control(player, scrubber) {
   const says = find("says");
   const clock = find("clock");
   const play = find("play");
-  let choosing = false;
   const tell = () => {
     clock.textContent = `${clockOf(player.at)} ${zoneOf(player.at)}`;
-    if (!choosing) scrubber.set(player.at);
+    scrubber.set(player.at);
     play.textContent = player.wanted ? "Pause" : "Play";
   };
   const go = (at, then = true) => {
@@ -251,7 +250,7 @@ function control(player, scrubber, day) {
   full.hidden = !document.fullscreenEnabled;
   full.addEventListener("click", () => find("stage").requestFullscreen());
   find("controls").hidden = false;
-  const first = Number(box.dataset.at) || day.segments.at(-1).start;
+  const first = Number(box.dataset.at) || player.segments.at(-1).start;
   go(first, Boolean(Number(box.dataset.at)));
 }
 
@@ -310,17 +309,17 @@ async function begin() {
   }
   const video = find("player");
   if (!video || !day.segments.length) return;
-  const strange = day.segments.find((s) => !plays(s.mime));
-  if (strange) {
-    find("says").textContent = `This browser can't play ${familyOf(strange.mime)}, as which this was recorded.`;
+  const played = day.segments.filter((s) => plays(s.mime));
+  if (!played.length) {
+    find("says").textContent = `This browser can't play ${familyOf(day.segments[0].mime)}, as which this was recorded.`;
     return;
   }
   video.hidden = false;
   video.addEventListener("loadedmetadata", () => {
     box.querySelector(".film").style.setProperty("--ratio", video.videoWidth / video.videoHeight);
   });
-  const player = new Player(video, day.segments, (s) => `${root}/segments/${s.start}.mp4`, from);
-  control(player, scrubber, day);
+  const player = new Player(video, played, (s) => `${root}/segments/${s.start}.mp4`, from);
+  control(player, scrubber);
   clips(player);
 }
 

@@ -4,7 +4,7 @@
 // A text says what happens (camera, state, init, refused); bytes are what an init announced, or a fragment with nine
 // bytes before it: whether it begins with a key picture, and its time. What can't be played is asked for as stills.
 
-import { familyOf, plays } from "./camera_mime.js";
+import { Source, familyOf, plays } from "./camera_mime.js";
 import { clockOf, momentOf } from "./camera_time.js";
 import { explained } from "./photo.js";
 
@@ -39,7 +39,7 @@ class Stream {
     this.queue = [];
     this.buffer = null;
     this.mime = "";
-    this.source = new MediaSource();
+    this.source = new Source();
     this.url = URL.createObjectURL(this.source);
     this.source.addEventListener("sourceopen", () => this.work(), { once: true });
     video.src = this.url;
@@ -249,7 +249,7 @@ export class LiveView {
     this.stop();
     this.still.hidden = false;
     this.film.classList.add("stills");
-    this.say(`This browser can't play ${familyOf(mime)}: you see a picture whenever a newer one was recorded.`);
+    this.say(`This browser can't play ${familyOf(mime)}: only pictures are shown.`);
     this.socket.send("stills");
   }
 

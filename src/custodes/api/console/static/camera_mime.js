@@ -8,4 +8,7 @@ export function familyOf(mime) {
   return FAMILIES[codec] ?? "this kind of video";
 }
 
-export const plays = (mime) => mime !== "" && "MediaSource" in window && MediaSource.isTypeSupported(mime);
+// What video is fed to; iPhones have a managed one alone.
+export const Source = window.MediaSource ?? window.ManagedMediaSource;
+
+export const plays = (mime) => mime !== "" && Source !== undefined && Source.isTypeSupported(mime);

@@ -2,10 +2,12 @@
 // Plays recorded segments one after the other as one video whose time is that of the day; what lies between two of
 // them is skipped. One segment is fetched at a time, some ahead; what was played is dropped.
 
+import { Source } from "./camera_mime.js";
+
 const AHEAD = 20; // seconds of video that are fetched ahead, at once the speed
 const KEPT = 20; // seconds that are kept behind
-const CLOSE = 1.0; // a hole in what was fetched that is shorter is jumped over without a word
-const EDGE = 0.06;
+const EDGE = 0.06; // so near to the end of what was fetched is at its end
+const CLOSE = 1.0; // and so near, where the last picture stands still
 const LONG = 3_600_000; // no segment is longer
 
 export class Player extends EventTarget {
@@ -23,7 +25,7 @@ export class Player extends EventTarget {
     this.speed = 1;
     this.work = Promise.resolve();
     this.generation = 0;
-    this.source = new MediaSource();
+    this.source = new Source();
     this.opened = new Promise((resolve) => {
       this.source.addEventListener("sourceopen", resolve, { once: true });
     });
@@ -127,7 +129,8 @@ export class Player extends EventTarget {
 
   // Over a hole: to the next video that was fetched, or that there is.
   jump() {
-    if (!this.wanted || this.until - this.video.currentTime > EDGE) return;
+    const left = this.until - this.video.currentTime;
+    if (!this.wanted || left > (this.video.readyState > HTMLMediaElement.HAVE_CURRENT_DATA ? EDGE : CLOSE)) return;
     const { buffered, currentTime } = this.video;
     for (let i = 0; i < buffered.length; i += 1) {
       if (buffered.start(i) > currentTime) {
