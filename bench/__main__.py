@@ -24,7 +24,7 @@ def _machine() -> str:
 
 def main() -> None:
     """Run the parts that were asked for."""
-    from bench import console, evaluation, governed, ledger, rules, search, service, vision, wire
+    from bench import cameras, console, evaluation, governed, ledger, rules, search, service, vision, wire
     from bench.report import print_rows, write_json, write_markdown
 
     parts = {
@@ -37,6 +37,7 @@ def main() -> None:
         "governed": governed.run,
         "console": console.run,
         "evaluation": evaluation.run,
+        "cameras": cameras.run,
     }
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
     parser.add_argument("parts", nargs="*", choices=[*parts, []], help="all if omitted")

@@ -29,11 +29,11 @@ import psutil
 import psycopg
 import pytest
 from botocore.config import Config as BotoConfig
+from tests.prepared import MIGRATE, as_shipped, prepared
 
 from custodes.api.aws.protocol import Protocol
 from custodes.cli import main
 from custodes.db import Database
-from tests.prepared import MIGRATE, as_shipped, prepared
 
 ROOT = Path(__file__).parent.parent
 DATA = Path(__file__).parent / "data"

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What hundreds of installations in the tests' own process need alike, made once: tables, open networks, quick hashes.
 
+Log lines are written as a server without a terminal writes them: to draw one error for a terminal takes seconds.
 Processes that tests start make all of it themselves, and so do the tests of these things.
 """
 
@@ -11,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 from argon2 import PasswordHasher
 
 from custodes.db import Database
@@ -21,6 +23,11 @@ from custodes.vision.session import Model
 __all__ = ["as_shipped", "prepared"]
 
 MIGRATE, HASHER = Database.migrate, proofs._hasher
+_LINES = (
+    structlog.processors.add_log_level,
+    structlog.processors.format_exc_info,
+    structlog.processors.JSONRenderer(),
+)
 
 
 class Tables:
@@ -66,7 +73,9 @@ def prepared(folder: Path) -> Iterator[None]:
         patch.setattr(Database, "migrate", lambda database: tables.migrate(database))
         patch.setattr(pack, "Model", networks.model)
         patch.setattr(proofs, "_hasher", PasswordHasher(time_cost=1, memory_cost=64, parallelism=1))
+        structlog.configure(processors=list(_LINES))
         yield
+        structlog.reset_defaults()
 
 
 @contextlib.contextmanager

@@ -100,6 +100,7 @@ from custodes.operations.signin import SignIn
 from custodes.operations.sources import Sources
 from custodes.operations.spool import Spool
 from custodes.operations.standing import StandingSearches
+from custodes.operations.streamchecks import ProcessorChecks
 from custodes.operations.streamruns import StreamRuns
 from custodes.operations.streamsinks import PictureBuckets, StreamSinks
 from custodes.operations.subjects import SubjectOperations
@@ -386,10 +387,9 @@ class App:
                 processor_store,
                 cameras,
                 camera_store,
-                admission,
                 live,
+                ProcessorChecks(guard, cameras, admission, sinks, pictures_of_streams),
                 sinks,
-                pictures_of_streams,
                 StreamRuns(watching, processor_store, camera_store, sinks, pictures_of_streams),
             ),
             boards=boards,

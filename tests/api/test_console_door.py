@@ -408,6 +408,7 @@ def test_headers_are_on_every_answer(stranger, path: str, status: int) -> None:
         "style-src": "'self'",
         "img-src": "'self' blob: data:",
         "connect-src": "'self'",
+        "media-src": "'self' blob:",
         "font-src": "'self'",
         "form-action": "'self'",
         "frame-ancestors": "'none'",

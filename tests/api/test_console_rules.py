@@ -194,6 +194,8 @@ def test_the_facts_of_every_worked_case_are_told_in_words() -> None:
             told = [pair for group in groups for pair in group.pairs]
             assert not [term for term, _ in told if not term[0].isupper() or "_" in term], case.name
             assert not [value for _, value in told if "{" in str(value) and "datetime" not in str(value)], case.name
+            if case.name == "an officer approves a request for video twice":
+                assert dict(groups[0].pairs)["Approved before by"] == "the same person"
 
 
 # --- may I? ---

@@ -167,9 +167,12 @@ def giant(folder: Path, size: tuple[int, int] = (15360, 8640)) -> Path:
         frame = av.VideoFrame(*size, "yuv420p")
         for plane in frame.planes:
             plane.update(bytes(plane.buffer_size))
-        for n in range(2):
-            frame.pts, frame.time_base = n, Fraction(1, 1)
-            out.mux(stream.encode(frame))
-        out.mux(stream.encode(None))
+        frame.pts, frame.time_base = 0, Fraction(1, 1)
+        [picture] = [*stream.encode(frame), *stream.encode(None)]
+        for n in range(2):  # to encode it twice takes twice as long
+            packet = av.Packet(bytes(picture))
+            packet.pts = packet.dts = n
+            packet.time_base, packet.is_keyframe, packet.stream = Fraction(1, 1), True, stream
+            out.mux(packet)
     part.rename(path)
     return path

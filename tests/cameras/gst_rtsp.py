@@ -21,7 +21,7 @@ import struct
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import quote
 
@@ -201,16 +201,27 @@ class _Pusher:
         return self._base + self._video.duration
 
 
+def _orders() -> Iterator[str]:
+    """Yield the lines of the standard input, an empty one where there is no more for now."""
+    left = b""
+    while data := os.read(0, 1 << 16):
+        *lines, left = (left + data).split(b"\n")
+        yield from (line.decode() for line in lines)
+        yield ""
+
+
 def _serve() -> None:
     """Read what to do, and serve."""
     import gi
+
+    orders = _orders()
 
     for name, version in (("Gst", "1.0"), ("GstRtsp", "1.0"), ("GstRtspServer", "1.0")):
         gi.require_version(name, version)
     from gi.repository import GLib, Gst, GstRtsp, GstRtspServer
 
     Gst.init(None)
-    told = json.loads(sys.stdin.readline())
+    told = json.loads(next(orders))
     videos: dict[str, _Video] = {}
     server = GstRtspServer.RTSPServer()
     server.set_address("127.0.0.1")
@@ -259,18 +270,18 @@ def _serve() -> None:
     server.attach(None)
     print(server.get_bound_port(), flush=True)
 
-    def order(*_: object) -> bool:
-        line = sys.stdin.readline()
-        if not line:
-            os._exit(0)  # the test is over
-        said = json.loads(line)
-        if "switch" in said:
-            videos[said["switch"]].show(said["path"])
-        else:
-            videos[said["pause"]].paused = said["paused"]
-        return True
+    def obey(*_: object) -> bool:
+        for order in orders:
+            if not order:
+                return True  # there is no more for now
+            said = json.loads(order)
+            if "switch" in said:
+                videos[said["switch"]].show(said["path"])
+            else:
+                videos[said["pause"]].paused = said["paused"]
+        os._exit(0)  # the test is over
 
-    GLib.io_add_watch(sys.stdin, GLib.PRIORITY_DEFAULT, GLib.IO_IN | GLib.IO_HUP, order)
+    GLib.io_add_watch(sys.stdin, GLib.PRIORITY_DEFAULT, GLib.IO_IN | GLib.IO_HUP, obey)
     GLib.MainLoop().run()
 
 

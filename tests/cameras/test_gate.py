@@ -41,8 +41,8 @@ class Looker:
         self.gate = Gate(MotionDetector([], []), self._sender, most, self.said.append, lambda: self.at)
         made = module.decoder_for
 
-        def counting(shape: object, pixels: int) -> object:
-            decoder = made(shape, pixels)
+        def counting(shape: object, pixels: int, *, rough: bool = False) -> object:
+            decoder = made(shape, pixels, rough=rough)
             return decoder and Counting(decoder, self.decoded)
 
         monkeypatch.setattr(module, "decoder_for", counting)
@@ -98,11 +98,11 @@ def test_what_came_before_the_key_picture_is_replayed(passing: Path, monkeypatch
     assert 2300 <= motion.at - BEGUN <= 2600
     assert all(0 <= a < b <= 1 for a, b in ((motion.box[0], motion.box[2]), (motion.box[1], motion.box[3])))
     assert len(looker.decoded) == 4 + 11  # key pictures, and the group with what followed
-    assert [f.at - motion.at for f in looker.frames] == [0, 200, 400][: len(looker.frames)]
+    assert [f.at - motion.at for f in looker.frames] == [0, 200, 400, 600]
 
 
 def test_all_is_decoded_until_it_is_still_again(passing: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """While something moves five frames a second are sent; two and a half seconds later it is over, and key pictures do."""
+    """While something moves, five frames a second are sent; two and a half seconds later, key pictures do again."""
     looker = Looker(monkeypatch)
     with Tape(passing) as tape:
         looker.show(tape.pictures)
@@ -209,7 +209,7 @@ def test_an_encoding_that_is_not_decoded_here_is_told(passing: Path, monkeypatch
 
 
 def test_a_substream_decides_when_there_is_one(passing: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With a substream the main stream isn't decoded until something moves there; then the present group is replayed."""
+    """With a substream the main stream isn't decoded until something moves there; its last group is replayed then."""
     looker = Looker(monkeypatch)
     box = (0.1, 0.2, 0.3, 0.9)
     with Tape(passing) as tape:

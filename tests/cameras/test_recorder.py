@@ -107,6 +107,15 @@ def test_another_resolution_or_clock_begins_another_file(door: Path, garden: Pat
     assert [len(_packets(p)) for p in _files(tmp_path)] == [10, 10, 10]
 
 
+def test_a_camera_that_changes_its_mind_all_the_time_fills_no_disk_with_files(door: Path, tmp_path: Path) -> None:
+    """Shapes that change with every picture begin at most five files a second."""
+    with Tape(door) as tape:
+        shapes = [replace(tape.pictures[0].shape, width=w) for w in (640, 480)]
+        odd = [replace(p, key=True, shape=shapes[n % 2]) for n, p in enumerate(tape.pictures)]
+        told = _recorded(tmp_path, odd)
+    assert 20 <= len(told.segments) == len(_files(tmp_path)) <= 30
+
+
 def test_a_moment_that_has_a_file_gets_another(door: Path, tmp_path: Path) -> None:
     """A clock that is set back overwrites nothing: the later file is called by a millisecond more."""
     with Tape(door) as tape:

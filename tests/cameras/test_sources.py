@@ -57,6 +57,8 @@ def test_a_camera_may_push() -> None:
         "rtsp://camera/a b",
         "rtsp://camera/a\r\nX-Header: b",
         "rtsp://camera/\x00",
+        "rtsp://owner:a%0d%0aX-Header:b@camera/a",
+        "rtsp://owner:s3#cret@camera/a",
         "rtsp://camera/" + "a" * 2048,
         "rtmp://192.0.2.1/live",
         "rtmp://192.0.2.1/live/short",

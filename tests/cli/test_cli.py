@@ -82,7 +82,7 @@ def test_help_is_there_at_once_and_names_every_command(start) -> None:
     assert max(len(line) for line in text.splitlines()) <= 100
 
 
-def test_keys_are_made_listed_and_revoked(start, ask) -> None:
+def test_keys_are_made_listed_and_revoked(run, ask) -> None:
     """create --json has what a script needs; the list never has secrets; a revoked key says when."""
     made = ask("keys", "create", "--label", "ci")
     assert set(made) == {
@@ -95,14 +95,14 @@ def test_keys_are_made_listed_and_revoked(start, ask) -> None:
         "credentials",
     }
     assert (made["endpoint_url"], made["region"]) == ("http://127.0.0.1:8420", "us-east-1")
-    words = start("keys", "create").stdout.decode()
+    words = run("keys", "create").stdout.decode()
     assert "not shown again" in words
     listed = ask("keys", "list")
     assert [(k["label"], k["revoked_at"]) for k in listed] == [("ci", None), ("", None)]
     assert made["secret_access_key"] not in orjson.dumps(listed).decode()
     assert ask("keys", "revoke", made["access_key_id"]) == {"access_key_id": made["access_key_id"], "revoked": True}
     assert ask("keys", "list")[0]["revoked_at"] is not None
-    assert made["access_key_id"] in start("keys", "list").stdout.decode()
+    assert made["access_key_id"] in run("keys", "list").stdout.decode()
 
 
 def test_collections_are_made_described_listed_and_deleted(run, ask) -> None:

@@ -19,6 +19,9 @@ from pathlib import Path
 import orjson
 import pytest
 
+from custodes.cli.server import _announce
+from custodes.config import Config, Server
+
 Serve = Callable[..., subprocess.Popen[str]]
 
 
@@ -68,6 +71,7 @@ def test_the_snippet_that_is_printed_works(serve: Serve, tmp_path: Path) -> None
     process = serve(CUSTODES_PORT="0", CUSTODES_HOST="127.0.0.1", CUSTODES_REGION="eu-west-1")
     told = _announcement(process)
     assert str(tmp_path / "data") in told
+    assert "plain HTTP" not in told
     snippet = told[told.index("import boto3") : told.index("ctrl-c")].strip()
     ast.parse(snippet)
     printed = subprocess.run(
@@ -127,37 +131,41 @@ def test_a_terminal_is_told_the_secret_at_every_start(serve: Serve) -> None:
         os.close(controller)
 
 
-def test_a_free_port_is_known_to_the_command_line_while_the_server_runs(serve: Serve, custodes, tmp_path: Path) -> None:
+def test_a_free_port_is_known_to_the_command_line_while_the_server_runs(
+    serve: Serve, custodes_here, tmp_path: Path
+) -> None:
     """With port 0 keys create tells where the server really answers; without a server it makes no key."""
     data = tmp_path / "data"
-    refused = custodes(data, "keys", "create", "--json", CUSTODES_PORT="0")
+    refused = custodes_here(data, "keys", "create", "--json", CUSTODES_PORT="0")
     assert refused.returncode == 1
     assert b"CUSTODES_PORT is 0" in refused.stderr
     process = serve(CUSTODES_PORT="0", CUSTODES_HOST="0.0.0.0")
     told = _announcement(process)
     endpoint = re.search(r'endpoint_url="(.+)"', told).group(1)
     assert re.fullmatch(r"http://127\.0\.0\.1:[1-9][0-9]*", endpoint)
-    made = custodes(data, "keys", "create", "--json", CUSTODES_PORT="0")
+    assert "plain HTTP" in told
+    made = custodes_here(data, "keys", "create", "--json", CUSTODES_PORT="0")
     assert orjson.loads(made.stdout)["endpoint_url"] == endpoint
     process.send_signal(signal.SIGTERM)
     process.wait(30)
     assert not (data / "endpoint").exists()
-    assert custodes(data, "keys", "create", CUSTODES_PORT="0").returncode == 1
-    assert [k["label"] for k in orjson.loads(custodes(data, "keys", "list", "--json").stdout)] == ["first key", ""]
+    assert custodes_here(data, "keys", "create", CUSTODES_PORT="0").returncode == 1
+    assert [k["label"] for k in orjson.loads(custodes_here(data, "keys", "list", "--json").stdout)] == ["first key", ""]
 
 
 @pytest.mark.parametrize(
-    ("settings", "warned"),
+    ("host", "endpoint", "warned"),
     [
-        ({"CUSTODES_HOST": "127.0.0.1"}, False),
-        ({"CUSTODES_HOST": "localhost"}, False),
-        ({"CUSTODES_HOST": "0.0.0.0"}, True),
-        ({"CUSTODES_HOST": "0.0.0.0", "CUSTODES_ENDPOINT": "https://faces.example"}, False),
+        ("127.0.0.1", "", False),
+        ("localhost", "", False),
+        ("0.0.0.0", "", True),
+        ("0.0.0.0", "https://faces.example", False),
     ],
 )
-def test_an_open_address_is_told(serve: Serve, settings: dict[str, str], warned: bool) -> None:
+def test_an_open_address_is_told(host: str, endpoint: str, warned: bool, capfd: pytest.CaptureFixture[str]) -> None:
     """Who listens for other machines without TLS is told what that means."""
-    assert ("plain HTTP" in _announcement(serve(CUSTODES_PORT="0", **settings))) is warned
+    _announce(Config(server=Server(host=host, endpoint=endpoint)), "http://here", "", "")
+    assert ("plain HTTP" in capfd.readouterr().out) is warned
 
 
 def test_a_port_in_use_is_one_clear_line(serve: Serve) -> None:

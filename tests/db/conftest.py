@@ -19,8 +19,10 @@ def _as_shipped(as_shipped: None) -> None:
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
     """An empty database of each kind."""
-    sqlite = request.param == "sqlite"
-    opened = Database(f"sqlite:///{tmp_path / 'test.sqlite3'}" if sqlite else request.getfixturevalue("postgres").new(empty=True))
+    url = f"sqlite:///{tmp_path / 'test.sqlite3'}"
+    if request.param == "postgresql":
+        url = request.getfixturevalue("postgres").new(empty=True)
+    opened = Database(url)
     yield opened
     opened.close()
 

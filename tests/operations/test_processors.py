@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import base64
 import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -11,6 +12,7 @@ from pathlib import Path
 import orjson
 import pytest
 import sqlalchemy as sa
+from tests.cameras.test_webhooks import Receiver
 from tests.operations.conftest import ME, World, open_world
 from tests.operations.household import Home, files_with, jpeg, move_in
 
@@ -71,7 +73,7 @@ class House(Home):
     def runs(self) -> StreamRuns:
         """The processors at work, with the household's own engines, which count templates."""
         made, store = self.processors, self.processors._store
-        runs = StreamRuns(self.watching, store, self.store, made.sinks, made._buckets)
+        runs = StreamRuns(self.watching, store, self.store, made.sinks, PictureBuckets(self.world.config.bucket_root))
         runs.speak(Plain(self.world))
         return runs
 
@@ -537,6 +539,20 @@ def test_only_listed_urls_and_the_own_broker(tmp_path: Path) -> None:
     made.send("org", topic, b"{}")
     assert sent == [("org", "streams/door", b"{}")]
     made.close()
+
+
+@pytest.mark.parametrize("secret", ["", f"whsec_{base64.b64encode(bytes(32)).decode()}"])
+def test_a_listed_url_gets_the_record_itself(tmp_path: Path, secret: str) -> None:
+    """The body of the request is the record, signed if the operator has set a secret."""
+    receiver = Receiver()
+    made = sinks(tmp_path, streams=Streams(webhooks=(receiver.url,), webhook_secret=secret))
+    made.send("org", Sink(SinkKind.WEBHOOK, receiver.url, "arn"), b'{"a":1}')
+    [heard] = receiver.wait(1)
+    made.close()
+    receiver.close()
+    assert heard.body == b'{"a":1}'
+    assert heard.headers["webhook-id"].startswith("msg_")
+    assert ("webhook-signature" in heard.headers) == bool(secret)
 
 
 @pytest.mark.parametrize("prefix", ["../x", "a/../b", "a//b", "./a", "a\x00b", "a\\b", "/".join("a" * 20)])

@@ -34,20 +34,27 @@ __all__ = ["Frames", "Gate", "decoder_for"]
 _CODECS = {"h264", "hevc", "mjpeg", "mpeg4", "vp8", "vp9", "av1"}
 """What cameras use; whatever else libavcodec could decode isn't."""
 _LOOK = 200  # milliseconds between looks while everything is decoded, at most
-_GLANCE = 500  # milliseconds between key pictures that are decoded, at least
+_GLANCE = 900  # milliseconds between key pictures that are decoded, at least
 _LONG = 4000  # milliseconds: longer groups of pictures are decoded from there on, lest somebody passes between keys
 _LAG = 4000  # milliseconds by which decoding may be late
 _EARLY = 500  # milliseconds before a substream's motion from which frames are sent
 _WAIT = 2.0  # seconds for which a replay waits for credit in all
 _KEPT = 1 << 25  # bytes of pictures that are kept for a replay
 _FAILED = 3  # key pictures in succession that can't be decoded are a trouble
+_MOST_PIXELS = (1 << 28) // 3  # more bytes have no room in a message
 _MILLISECOND = Fraction(1, 1000)
 
 Say = Callable[[Motion | Still | Trouble], None]
 
 
-def decoder_for(shape: Shape, most_pixels: int) -> VideoCodecContext | None:
-    """Return a decoder of one thread, or None if such pictures aren't decoded here."""
+def decoder_for(shape: Shape, most_pixels: int, *, rough: bool = False) -> VideoCodecContext | None:
+    """Return a decoder of one thread, or None if such pictures aren't decoded here.
+
+    Args:
+        shape: of the pictures.
+        most_pixels: larger ones aren't decoded, whatever their headers say.
+        rough: whether blocks may be seen in them: that is good enough to look for motion, and cheaper.
+    """
     if shape.codec not in _CODECS:
         return None
     try:
@@ -58,7 +65,7 @@ def decoder_for(shape: Shape, most_pixels: int) -> VideoCodecContext | None:
         return None
     made.extradata = shape.extradata or None
     made.thread_count = 1
-    made.options = {"max_pixels": str(most_pixels)}
+    made.options = {"max_pixels": str(most_pixels), "skip_loop_filter": "all" if rough else "default"}
     return made
 
 
@@ -126,7 +133,7 @@ class Gate:
     ) -> None:
         self._detector = detector
         self._frames = frames
-        self._most = most_pixels
+        self._most = min(most_pixels, _MOST_PIXELS)
         self._say = say
         self._now = now
         self._teller = MotionTeller()
@@ -145,6 +152,11 @@ class Gate:
         self._skipping = False  # it was late: the next key picture is waited for
         self._failures = 0
         self._told = False
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether pictures that aren't key pictures are only kept for now; any thread may ask."""
+        return self._all is None
 
     def take(self, picture: Picture) -> None:
         """Take the next picture."""
@@ -211,7 +223,7 @@ class Gate:
         self._shape = shape
         self._before, self._group = [], []
         self._detector.reset()
-        self._keys = decoder_for(shape, self._most)
+        self._keys = decoder_for(shape, self._most, rough=True)
         self._failures = 0
         too_large = shape.width * shape.height > self._most
         self._blind = too_large or self._keys is None
@@ -245,7 +257,7 @@ class Gate:
             frames = [*self._keys.decode(key.packed()), *self._keys.decode(None)]
             self._keys.flush_buffers()
         except (FFmpegError, ValueError):
-            self._keys, frames = decoder_for(key.shape, self._most), []
+            self._keys, frames = decoder_for(key.shape, self._most, rough=True), []
         self._note(bool(frames), key.at)
         for frame in frames[:1]:
             box = self._detector.look(grey(frame), key.at, glance=True)

@@ -170,8 +170,8 @@ class Camera:
     by: str
     purpose: str
     name: str
-    url: str
-    substream: str = ""
+    url: str = field(repr=False)
+    substream: str = field(default="", repr=False)
     enabled: bool = True
     records: bool = True
     zones: tuple[Zone, ...] = ()

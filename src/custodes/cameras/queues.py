@@ -88,8 +88,8 @@ class Chores:
         self._bytes = 0
         self._closed = False
 
-    def put(self, chore: Callable[[], None], size: int = 0) -> None:
-        """Let something be done that keeps so many bytes."""
+    def put(self, chore: Callable[[], None], size: int = 0, *, soon: bool = True) -> None:
+        """Let something be done that keeps so many bytes; or, if not ``soon``, when anything else is."""
         with self._changed:
             if self._bytes + size > _WAITING:
                 self._queue.clear()
@@ -97,7 +97,8 @@ class Chores:
                 self._queue.append((self._forgotten, 0))
             self._queue.append((chore, size))
             self._bytes += size
-            self._changed.notify()
+            if soon:
+                self._changed.notify()
 
     def run(self) -> None:
         """Do what there is to do until it is closed."""

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Writes video to files as the camera has encoded it: fragmented MP4, cut at key pictures, lost for a second at most.
+"""Writes video to files as the camera has encoded it: fragmented MP4, cut at key pictures; a crash costs half a second.
 
 Begin's folder/<YYYYMMDD>/<HHMMSSmmm>.mp4, by UTC; 0600 in folders of 0700. What is being written is called
-``.<HHMMSSmmm>.mp4.part`` and holds a fragment (ISO/IEC 14496-12, 8.8) for each group of pictures or second, so that it
+``.<HHMMSSmmm>.mp4.part`` and holds a fragment (ISO/IEC 14496-12, 8.8) for each half second, so that it
 can be played whenever the process is killed. A complete file is synced, renamed, and its folder synced, in this order
 and by a thread of its own; only then is it told of.
 
@@ -36,7 +36,7 @@ __all__ = ["Recorder", "add_stream", "has_room"]
 
 _OPTIONS = {
     "movflags": "frag_keyframe+empty_moov+default_base_moof",
-    "frag_duration": "1000000",  # microseconds
+    "frag_duration": "500000",  # microseconds
     "frag_size": "8000000",  # bytes: if timestamps are nonsense
     "flush_packets": "1",
 }
@@ -47,6 +47,8 @@ _TRIES = 1000
 """Files may begin in the same millisecond after the clock was set back."""
 _LONGEST = 3_600_000
 """Milliseconds after which a file ends at any picture; the next one begins with a key picture."""
+_CLOSE = 200
+"""Milliseconds that lie between the beginnings of two files: a camera may change its mind with every picture."""
 _MOST_BAD = 250
 """So many packets in succession that don't fit into the file end it."""
 
@@ -155,6 +157,7 @@ class Recorder:
         self._segment: _Segment | None = None
         self._full = False
         self._tried = 0.0
+        self._begun_at = -_CLOSE
         self._unfit: Shape | None = None
         self._finisher = ThreadPoolExecutor(1, "finish")
 
@@ -195,6 +198,8 @@ class Recorder:
             self._finish()
         if self._full and time.monotonic() - self._tried < _REST:
             return
+        if 0 <= key.at - self._begun_at < _CLOSE and not key.stamp.cut:
+            return
         self._tried = time.monotonic()
         if key.shape == self._unfit:
             return
@@ -209,6 +214,7 @@ class Recorder:
             self._unfit = key.shape
             self._tell(Trouble(key.at, "codec"))
             return
+        self._begun_at = key.at
         if self._full:
             self._full = False
             self._tell(Trouble(key.at, "disk-ok"))

@@ -24,7 +24,8 @@ from custodes.errors import Invalid
 __all__ = ["Source", "SourceKind", "parse_source", "redacted"]
 
 _LONGEST = 2048
-_UNPRINTABLE = re.compile(r"[\x00-\x20\x7f-\xa0\\<>\"]")
+_UNPRINTABLE = re.compile(r"[\x00-\x20\x7f-\xa0\\<>\"]|%[01][0-9A-Fa-f]|%7[Ff]")
+_WRITE = "Write special characters of a password as % and two hexadecimal digits: %40 for @."
 _KEY = re.compile(r"/([A-Za-z0-9_-]{1,64})/([A-Za-z0-9_-]{8,128})")
 _FORMATS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska", ".webm": "matroska", ".ts": "mpegts"}
 _DEMUXERS = {"mp4": "mov,mp4,m4a,3gp,3g2,mj2", "mov": "mov,mp4,m4a,3gp,3g2,mj2", "matroska": "matroska,webm"}
@@ -73,13 +74,15 @@ def parse_source(url: str, file_root: str) -> Source:
     if len(url) > _LONGEST or _UNPRINTABLE.search(url):
         raise Invalid(
             f"A camera's URL has at most {_LONGEST} characters, without spaces, quotes and control characters.",
-            remedy="Write special characters of a password as % and two hexadecimal digits: %40 for @.",
+            remedy=_WRITE,
         )
     try:
         parts = urlsplit(url)
         _ = parts.port  # checks it
     except ValueError as e:
-        raise Invalid("A camera's URL can't be read.", remedy="It is like rtsp://192.0.2.7:554/stream1.") from e
+        raise Invalid(
+            "A camera's URL can't be read.", remedy=f"It is like rtsp://192.0.2.7:554/stream1. {_WRITE}"
+        ) from e
     if parts.scheme in ("rtsp", "rtsps"):
         return _rtsp(url, parts)
     if parts.scheme == "rtmp":

@@ -12,6 +12,7 @@ seconds, the clock is set anew at a key picture, which says so (``cut``), and a 
 from __future__ import annotations
 
 import contextlib
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -44,6 +45,7 @@ _LISTEN = 15.0
 """Seconds for which a camera is waited for that pushes; who connects and says nothing has no more either."""
 _DRIFT = 2000  # milliseconds
 _LATE = 3000  # milliseconds for which pictures may come late, as after a jam of the network
+_RUNAWAY = 30_000  # milliseconds by which times may be ahead while no key picture comes
 _BACK, _AHEAD = -1, 10
 """Seconds by which a timestamp may lie before and after the one before it; beyond, it has jumped."""
 _STEP = Fraction(1, 15)  # seconds between pictures, until it is known
@@ -114,9 +116,10 @@ class Timeline:
         raw = pts if dts is None else dts
         if self._raw is not None:
             moved = raw - self._raw
-            if restarted or not self._ticks(_BACK) <= moved <= self._ticks(_AHEAD):
-                elapsed = self._ticks(Fraction(max(0, now - self._seen), 1000))
-                self._shift = self._dts + max(self._step, min(elapsed, self._ticks(3600))) - raw
+            runs_away = self._at(raw + self._shift) - now > _RUNAWAY
+            if restarted or runs_away or not self._ticks(_BACK) <= moved <= self._ticks(_AHEAD):
+                elapsed = min(self._ticks(Fraction(max(0, now - self._seen), 1000)), self._ticks(3600))
+                self._shift = self._dts + max(1 if runs_away else self._step, elapsed) - raw
         self._raw, self._seen = raw, now
         pts += self._shift
         dts = None if dts is None else dts + self._shift
@@ -325,6 +328,31 @@ class _Pace:
 # --- What libav says --------------------------------------------------------------------------------------------------
 
 
+class _Ear:
+    """Lets libav speak while anybody listens to it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._listening = 0
+
+    @contextlib.contextmanager
+    def listening(self) -> Iterator[None]:
+        """Let it speak."""
+        self._count(1)
+        try:
+            yield
+        finally:
+            self._count(-1)
+
+    def _count(self, more: int) -> None:
+        with self._lock:
+            self._listening += more
+            av.logging.set_level(av.logging.WARNING if self._listening else None)
+
+
+_EAR = _Ear()
+
+
 @contextlib.contextmanager
 def _heard(source: Source) -> Iterator[list[str]]:
     """Collect what libav says while a camera that pushes connects; nothing of it is shown.
@@ -335,13 +363,9 @@ def _heard(source: Source) -> Iterator[list[str]]:
     if source.kind != SourceKind.RTMP:
         yield lines
         return
-    av.logging.set_level(av.logging.WARNING)
-    try:
-        with av.logging.Capture() as logs:
-            yield lines
-            lines.extend(line for _, name, line in logs if name == "rtmp")
-    finally:
-        av.logging.set_level(None)
+    with _EAR.listening(), av.logging.Capture() as logs:
+        yield lines
+        lines.extend(line for _, name, line in logs if name == "rtmp")
 
 
 def _why_not_open(error: Exception) -> str:

@@ -60,6 +60,7 @@ _FIRST, _MOST = 0.25, 1.5
 _REFUSED = (5.0, 60.0)
 """Likewise where credentials are wrong: cameras lock those out who try too often."""
 _PAUSE = 2.0  # seconds before the substream is tried again
+_SLEEP = 1000  # milliseconds for which pictures wait that nobody looks at yet: a thread that is woken costs something
 _LOOK = 180  # milliseconds between looks at the substream
 _DRAIN = 2.0  # seconds in which what is still to be said goes out
 _JOIN = 0.3  # seconds in which threads end by themselves
@@ -91,6 +92,7 @@ class Watcher:
         self._recorder: Recorder | None = None
         if begin.folder:
             self._recorder = Recorder(Path(begin.folder), begin.segment_seconds, begin.free_bytes, self._out.put)
+        self._woken = 0
         self._stopping = threading.Event()
         self.failed = False
         self._threads: list[threading.Thread] = []
@@ -185,6 +187,8 @@ class Watcher:
                 except Lost as lost:
                     self._lost(lost.code)  # before the connection is closed, which may take a while
                     return up, lost.code
+                finally:
+                    self._live.interrupt()  # it has pictures that belong to the connection
         except (Lost, Invalid) as e:
             why = e.code if isinstance(e, Lost) else "unreachable"
             if why != before:
@@ -196,11 +200,12 @@ class Watcher:
         if self._recorder is not None:
             self._recorder.take(picture)
         self._live.take(picture)
-        self._chores.put(lambda: self._gate.take(picture), picture.packet.size)
+        soon = picture.key or not self._gate.is_idle or not 0 <= picture.at - self._woken < _SLEEP
+        self._woken = picture.at if soon else self._woken
+        self._chores.put(lambda: self._gate.take(picture), picture.packet.size, soon=soon)
 
     def _lost(self, why: str) -> None:
         self._out.put(Down(_now(), why))
-        self._live.interrupt()
         self._chores.put(self._gate.interrupt)
         if self._recorder is not None:
             self._recorder.interrupt()
@@ -286,7 +291,8 @@ def main(arguments: list[str]) -> int:
         begin = told[0]
         if begin.folder:
             Path(begin.folder).mkdir(0o700, parents=True, exist_ok=True)
-        confine(begin.folder, [begin.file_root] if begin.file_root else [], begin.most_pixels)
+        if not confine(begin.folder, [begin.file_root] if begin.file_root else [], begin.most_pixels):
+            sys.stderr.write("This kernel has no Landlock: files aren't closed to the process.\n")
         watcher = Watcher(begin, control, listen)
         signal.signal(signal.SIGTERM, lambda *_: control.shutdown(socket.SHUT_RD))  # as if the server were gone
         ended = watcher.run()

@@ -12,7 +12,7 @@ or nobody does any more), :class:`Stop`. The reader says all others.
 from __future__ import annotations
 
 import struct
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, BinaryIO
 
 import orjson
@@ -60,8 +60,8 @@ class Begin:
     """
 
     camera: str
-    url: str
-    substream: str
+    url: str = field(repr=False)
+    substream: str = field(repr=False)
     folder: str
     masks: list[list[list[float]]]
     zones: list[list[list[float]]]

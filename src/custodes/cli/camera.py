@@ -9,15 +9,15 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeAlias
-from urllib.parse import quote, urlsplit, urlunsplit
 
 import typer
 
 from custodes.cli.arguments import Json, moment
-from custodes.cli.cameratools import PasswordFile, User, add_to, from_onvif, password_of
-from custodes.cli.output import console, installation, print_done, print_json, print_rows, print_table, when
+from custodes.cli.camerasources import PasswordFile, User, sources_of, with_account
+from custodes.cli.cameratools import add_to
+from custodes.cli.output import console, installation, print_done, print_json, print_rows, print_table
 from custodes.cli.who import who
-from custodes.errors import Invalid, NotFound
+from custodes.errors import Denied, Invalid, NotFound
 
 if TYPE_CHECKING:
     from custodes.app import App
@@ -45,45 +45,11 @@ Place: TypeAlias = Annotated[
     ),
 ]
 Collection: TypeAlias = Annotated[
-    str | None, typer.Option("--collection", help="Whose people it recognises; empty for nobody.")
+    str | None, typer.Option("--collection", help="Another collection whose people it recognises; empty for nobody.")
 ]
-
-
-@program.command()
-def household(
-    name: Annotated[str, typer.Argument(help="What the household is called.", show_default=False)],
-    person: Annotated[str, typer.Option("--person", help="Who sets up its cameras: their name.")],
-    identifier: Annotated[str, typer.Option("--id", help="What tells them from all others: an e-mail address.")],
-    jurisdiction: Annotated[str, typer.Option(help="Where it is: a country or a part of one, such as US-WA.")] = "ZZ",
-    credentials: Annotated[
-        Path | None, typer.Option("--credentials", help="Write a key for the command line to this file.")
-    ] = None,
-    as_json: Json = False,
-) -> None:
-    """Make a household with a person who sets up its cameras, and a link by which they set their password."""
-    from custodes.cli.console import link
-    from custodes.cli.endpoint import endpoint_of
-    from custodes.governance import OrgClass, Purpose, Role
-
-    if credentials is not None and credentials.exists():
-        raise Invalid(f"{credentials.name} is there already.", remedy="Choose another name.")
-    with installation(make=True) as app:
-        caller = who(app)
-        made = app.people.add_organisation(caller, name, OrgClass.HOUSEHOLD, jurisdiction)
-        owner = app.people.add(caller, made.id, identifier, person, [Role.ADMIN, Role.USER])
-        if credentials is not None:
-            key = app.identity.create_key(caller, "cameras", principal=owner.id, purpose=Purpose.HOME_SECURITY)
-            app.identity.write_credentials(credentials, key, app.config.server.region)
-        invited = app.invitations.invite(caller, owner.id, [Purpose.HOME_SECURITY])
-        url = link(endpoint_of(app.config), invited.token)
-    told = {"organisation": made.id, "person": owner.id, "url": url, "expires_at": when(invited.expires_at)}
-    if as_json:
-        print_json(told)
-        return
-    console.print(f"{name} is {made.id}; {person} is {owner.id}. The link sets their password, once:", markup=False)
-    console.print(url, highlight=False, markup=False, soft_wrap=True)
-    if credentials is not None:
-        console.print(f"At the command line: export CUSTODES_CREDENTIALS={credentials}", markup=False, style="dim")
+Recognise: TypeAlias = Annotated[
+    bool | None, typer.Option("--recognise/--no-recognise", help="Whether it recognises the people of your library.")
+]
 
 
 @program.command()
@@ -101,22 +67,47 @@ def add(
     user: User = "",
     password_file: PasswordFile = None,
     place: Place = None,
+    recognise: Recognise = None,
     collection: Collection = None,
     records: Annotated[bool, typer.Option("--record/--no-record", help="Whether its video is kept.")] = True,
     as_json: Json = False,
 ) -> None:
     """Set up a camera; the server begins to read it within a second."""
-    told, second = _given(url), substream or ""
-    if told.startswith("onvif://"):
-        told, second = from_onvif(told.removeprefix("onvif://").strip("/"), user, password_of(password_file))
-    else:
-        told = _with_credentials(told, user, password_file)
-        second = _with_credentials(second, user, password_file) if second else ""
+    where = _place(place)
+    told, second = sources_of(url, substream or "", user, password_file)
     with installation() as app:
-        made = app.cameras.add(
-            who(app), name, told, substream=second, place=_place(place), collection=collection or "", records=records
-        )
+        caller = who(app)
+        people = _collection(app, caller, recognise, collection) or ""
+        made = app.cameras.add(caller, name, told, substream=second, place=where, collection=people, records=records)
+        hint = not people and recognise is None and _knows_somebody(app, caller)
     print_done(_row(made), f"{made.name} is {made.id}.", as_json=as_json)
+    if hint and not as_json:
+        more = f"custodes camera set {made.name!r} --recognise"
+        console.print(f"It recognises nobody yet, and your library has people: {more}", style="dim", soft_wrap=True)
+
+
+def _collection(app: App, caller: Caller, recognise: bool | None, collection: str | None) -> str | None:
+    """Return whose people a camera is to recognise, by name; empty for nobody, None if nothing is said.
+
+    Raises:
+        Invalid: if two things are said.
+        Denied: if a rule forbids making the library.
+    """
+    if recognise is not None and collection is not None:
+        raise Invalid(
+            "Whose people it recognises is said twice.", remedy="Leave out --collection, or --recognise/--no-recognise."
+        )
+    if recognise is None:
+        return collection
+    return app.library.ensure(caller) if recognise else ""
+
+
+def _knows_somebody(app: App, caller: Caller) -> bool:
+    """Tell whether there are people in the caller's library, as far as the caller may know."""
+    try:
+        return bool(app.library.people(caller))
+    except Denied:
+        return False
 
 
 @program.command("list")
@@ -180,6 +171,7 @@ def change(
     password_file: PasswordFile = None,
     rename: Annotated[str | None, typer.Option("--rename", help="Another name.")] = None,
     place: Place = None,
+    recognise: Recognise = None,
     collection: Collection = None,
     records: Annotated[bool | None, typer.Option("--record/--no-record", help="Whether its video is kept.")] = None,
     enabled: Annotated[bool | None, typer.Option("--run/--pause", help="Whether it runs.")] = None,
@@ -192,20 +184,21 @@ def change(
     as_json: Json = False,
 ) -> None:
     """Change a camera's settings; from then on it watches on your behalf."""
-    given: dict[str, object] = {
-        "url": None if url is None else _with_credentials(_given(url), user, password_file),
-        "substream": None if substream is None else _with_credentials(substream, user, password_file),
-        "name": rename,
-        "collection": collection,
-        "records": records,
-        "enabled": enabled,
-        "pre_roll": pre_roll,
-        "post_roll": post_roll,
-    }
     days = {"continuous_days": continuous, "motion_days": motion, "event_days": events, "gigabytes": gigabytes}
     with installation() as app:
         caller = who(app)
         camera = app.cameras.get(caller, name)
+        first, second = _sources(camera, url, substream, user, password_file)
+        given: dict[str, object] = {
+            "url": first,
+            "substream": second,
+            "name": rename,
+            "collection": _collection(app, caller, recognise, collection),
+            "records": records,
+            "enabled": enabled,
+            "pre_roll": pre_roll,
+            "post_roll": post_roll,
+        }
         wanted = replace(
             camera,
             **{k: v for k, v in given.items() if v is not None},  # type: ignore[arg-type]  # each is of its field's type
@@ -216,18 +209,31 @@ def change(
     print_done(_row(changed), f"{changed.name} is changed.", as_json=as_json)
 
 
+def _sources(
+    camera: Camera, url: str | None, substream: str | None, user: str, password_file: Path | None
+) -> tuple[str, str]:
+    """Return a camera's URLs as they shall be; another account holds for both."""
+    if url is not None:
+        first, second = sources_of(url, substream or "", user, password_file)
+        return first, second if second or substream is not None else camera.substream
+    first, second = camera.url, camera.substream if substream is None else substream
+    if user or password_file is not None:
+        return with_account(first, user, password_file, anew=True), with_account(second, user, password_file, anew=True)
+    return first, second
+
+
 @program.command()
 def remove(
     name: Name,
-    sure: Annotated[bool, typer.Option("--yes", help="Don't ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")] = False,
     as_json: Json = False,
 ) -> None:
     """Remove a camera with its events and all its video."""
-    if not sure and not as_json:
-        typer.confirm(f"Delete {name}, its events and all its video?", abort=True)
     with installation() as app:
         caller = who(app)
         camera = app.cameras.get(caller, name)
+        if not yes:
+            typer.confirm(f"Delete {camera.name}, its events and all its video?", abort=True, err=True)
         app.cameras.remove(caller, camera.id)
     print_done({"id": camera.id, "removed": True}, f"{camera.name} and all its video are gone.", as_json=as_json)
 
@@ -239,7 +245,6 @@ def watch(
     as_json: Json = False,
 ) -> None:
     """Tell of events as they happen: who came, where. A server must be running."""
-    begun = time.monotonic()
     since = int(time.time() * 1000)
     told: dict[str, tuple[object, ...]] = {}
     with installation() as app:
@@ -251,13 +256,16 @@ def watch(
             app.cameras.watch(caller, camera_id)
         if not as_json:
             console.print("Waiting for events; ctrl-c ends it.", style="dim")
+        begun = time.monotonic()
         try:
-            while not seconds or time.monotonic() - begun < seconds:
+            while True:
                 for event in reversed(_news(app, caller, cameras, since)):
                     state = (event.open, event.sightings)
                     if told.get(event.id) != state:
                         told[event.id] = state
                         _tell(event, cameras[event.camera], as_json=as_json)
+                if seconds and time.monotonic() - begun >= seconds:
+                    return
                 time.sleep(_POLL_SECONDS)
         except KeyboardInterrupt:
             return
@@ -358,25 +366,6 @@ def _at(value: int | None) -> str | None:
     if value is None:
         return None
     return datetime.fromtimestamp(value / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def _given(url: str) -> str:
-    return typer.get_text_stream("stdin").readline().strip() if url == "-" else url
-
-
-def _with_credentials(url: str, user: str, password_file: Path | None) -> str:
-    """Return a URL with user name and password in it.
-
-    Raises:
-        Invalid: if it has some already, or the file can't be read.
-    """
-    if not user and password_file is None:
-        return url
-    parts = urlsplit(url)
-    if "@" in parts.netloc:
-        raise Invalid("The URL names a user already.", remedy="Leave out --user, or the user in the URL.")
-    password = password_of(password_file)
-    return urlunsplit(parts._replace(netloc=f"{quote(user, safe='')}:{quote(password, safe='')}@{parts.netloc}"))
 
 
 def _place(text: str | None) -> tuple[float, float] | None:

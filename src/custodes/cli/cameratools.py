@@ -1,39 +1,36 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``custodes camera discover|streams|doctor|people|hooks``: what helps to set cameras up, and whom they know."""
+"""``custodes camera household|discover|streams|doctor|people|hooks``: what helps to set cameras up; whom they know."""
 
 from __future__ import annotations
 
 from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeAlias
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from custodes.cli.arguments import Json
-from custodes.cli.output import configuration, console, installation, print_done, print_rows, read, when
+from custodes.cli.camerasources import PasswordFile, User, ask, password_of
+from custodes.cli.output import configuration, console, installation, print_done, print_json, print_rows, read, when
 from custodes.cli.who import who
 from custodes.errors import Invalid
 
 if TYPE_CHECKING:
     from custodes.cameras.doctor import Findings
-    from custodes.cameras.onvif import Profile
     from custodes.operations.library import PersonView
 
-__all__ = ["PasswordFile", "User", "add_to", "from_onvif", "password_of"]
+__all__ = ["add_to"]
 
 hooks = typer.Typer(help="Webhooks: where news of cameras are sent.", no_args_is_help=True)
 people = typer.Typer(help="People whom cameras recognise, on their consent.", no_args_is_help=True)
 
-User: TypeAlias = Annotated[str, typer.Option("--user", help="User name at the camera.")]
-PasswordFile: TypeAlias = Annotated[
-    Path | None,
-    typer.Option("--password-file", help="File with the password there; it isn't kept in the shell's history."),
-]
+_MOST_LINE = 200
 
 
 def add_to(program: typer.Typer) -> None:
     """Add the commands."""
+    program.command()(household)
     program.command()(discover)
     program.command()(streams)
     program.command()(doctor)
@@ -41,48 +38,45 @@ def add_to(program: typer.Typer) -> None:
     program.add_typer(people, name="people")
 
 
-def password_of(file: Path | None) -> str:
-    """Read a password.
+def household(
+    name: Annotated[str, typer.Argument(help="What the household is called.", show_default=False)],
+    person: Annotated[str, typer.Option("--person", help="Who sets up its cameras: their name.")],
+    identifier: Annotated[str, typer.Option("--id", help="What tells them from all others: an e-mail address.")],
+    jurisdiction: Annotated[str, typer.Option(help="Where it is: a country or a part of one, such as US-WA.")] = "ZZ",
+    credentials: Annotated[
+        Path | None, typer.Option("--credentials", help="Write a key for the command line to this file.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Make a household with a person who sets up its cameras, and a link by which they set their password."""
+    from custodes.cli.console import link
+    from custodes.cli.endpoint import endpoint_of
+    from custodes.governance import OrgClass, Purpose, Role
+    from custodes.governance.model import one_line
 
-    Raises:
-        Invalid: if that isn't possible.
-    """
-    if file is None:
-        return ""
-    try:
-        return file.read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as e:
-        raise Invalid(f"{file.name} can't be read.") from e
-
-
-def from_onvif(place: str, user: str, password: str) -> tuple[str, str]:
-    """Ask a camera for its streams, and return the URLs of the one to record and of one to look for motion in.
-
-    Args:
-        place: host, or host and port.
-        user, password: an account of it.
-
-    Raises:
-        Denied: if the camera doesn't accept the account.
-        Invalid: if it says nothing that makes sense.
-        Unavailable: if it doesn't answer.
-    """
-    from custodes.cameras.onvif import choose, with_credentials
-
-    main, sub = choose(_asked(place, user, password))
-    second = with_credentials(sub.url, user, password) if sub else ""
-    return with_credentials(main.url, user, password), second
-
-
-def _asked(place: str, user: str, password: str) -> tuple[Profile, ...]:
-    from custodes.cameras.onvif import streams as ask
-
-    host, colon, port = place.rpartition(":") if not place.endswith("]") else (place, "", "")
-    if not colon:
-        host, port = place, "80"
-    if not port.isdigit():
-        raise Invalid("A camera is at a host, or a host and a port: 192.168.1.20:8000.")
-    return ask(host.strip("[]"), int(port), user, password)
+    if credentials is not None and credentials.exists():
+        raise Invalid(f"{credentials.name} is there already.", remedy="Choose another name.")
+    if credentials is not None and not credentials.absolute().parent.is_dir():
+        raise Invalid(f"There is no folder for {credentials.name}.")
+    for told, what in ((person, "A name"), (identifier, "An identifier")):  # all of it, or nothing
+        one_line(told, what, _MOST_LINE)
+    with installation(make=True) as app:
+        caller, endpoint = who(app), endpoint_of(app.config)
+        made = app.people.add_organisation(caller, name, OrgClass.HOUSEHOLD, jurisdiction)
+        owner = app.people.add(caller, made.id, identifier, person, [Role.ADMIN, Role.USER])
+        if credentials is not None:
+            key = app.identity.create_key(caller, "cameras", principal=owner.id, purpose=Purpose.HOME_SECURITY)
+            app.identity.write_credentials(credentials, key, app.config.server.region)
+        invited = app.invitations.invite(caller, owner.id, [Purpose.HOME_SECURITY])
+        url = link(endpoint, invited.token)
+    done = {"organisation": made.id, "person": owner.id, "url": url, "expires_at": when(invited.expires_at)}
+    if as_json:
+        print_json(done)
+        return
+    console.print(f"{name} is {made.id}; {person} is {owner.id}. The link sets their password, once:", markup=False)
+    console.print(url, highlight=False, markup=False, soft_wrap=True)
+    if credentials is not None:
+        console.print(f"At the command line: export CUSTODES_CREDENTIALS={credentials}", markup=False, style="dim")
 
 
 def discover(
@@ -108,7 +102,7 @@ def streams(
     as_json: Json = False,
 ) -> None:
     """Ask a camera for its streams (ONVIF)."""
-    found = _asked(place, user, password_of(password_file))
+    found = ask(place, user, password_of(password_file))
     rows = [
         {"name": p.name, "url": p.url, "width": p.width, "height": p.height, "fps": p.fps, "codec": p.codec}
         for p in found

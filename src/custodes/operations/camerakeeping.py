@@ -1,36 +1,69 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the server keeps of cameras while they run: the index of their video, and for how long video stays.
 
-Video goes when it was kept long enough, whatever anybody does; what a share or a legal process needs is on hold.
+Video goes when it was kept long enough, whatever anybody does; what a share or a legal process needs is on hold. When
+the disk is full, the oldest of the cheapest kind goes first, of all cameras together. Nothing is deleted through a
+link.
 """
 
 from __future__ import annotations
 
+import contextlib
+import re
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import groupby
 from pathlib import Path
 from typing import Final
 
 import sqlalchemy as sa
+import structlog
 
 from custodes.cameras.events import EventStore
 from custodes.cameras.index import SegmentIndex
 from custodes.cameras.model import Camera, Segment, Span, Zone
 from custodes.cameras.paths import segment_path
-from custodes.cameras.retention import Usage, due, usage
+from custodes.cameras.retention import Kind, Usage, due, kinds, usage
 from custodes.cameras.store import CameraStore
 from custodes.cameras.survey import survey
 from custodes.cameras.wire import Begin
 from custodes.config import Config
 from custodes.db import Database, make_private_folder
+from custodes.errors import Unavailable
 
 __all__ = ["CameraKeeping", "delete_video", "milliseconds"]
 
+_log = structlog.get_logger("custodes.cameras")
 _DAY: Final = timedelta(days=1)
 _FOREVER = Span(0, 1 << 62)
 _MOST_EVENTS = 1000
 """That are deleted at once."""
+_OURS = re.compile(r"cam-[0-9a-f]{16}")
+"""How a camera's folder is called; what is called otherwise isn't ours to delete."""
+_CHEAPEST = tuple(Kind)
+
+
+@dataclass(frozen=True, slots=True)
+class _Video:
+    """What there is of a camera: its complete files, when something moved, when there were events, what is on hold."""
+
+    camera: Camera
+    segments: tuple[Segment, ...]
+    motions: tuple[Span, ...]
+    events: tuple[Span, ...]
+    holds: Sequence[Span]
+
+    def due(self, now: int, excess: int = 0) -> tuple[Segment, ...]:
+        """Return what is to be deleted, as :func:`~custodes.cameras.retention.due` says."""
+        return due(self.segments, self.motions, self.events, self.camera, self.holds, now, excess)
+
+    def ranked(self, now: int, excess: int) -> Iterable[tuple[int, int, Segment]]:
+        """Return what would go if so many bytes were lacking, with what it is compared by with other cameras'."""
+        found = self.due(now, excess)
+        told = kinds(found, self.motions, self.events, self.camera)
+        return [(_CHEAPEST.index(kind), s.start, s) for s, kind in zip(found, told, strict=True)]
 
 
 class CameraKeeping:
@@ -62,19 +95,25 @@ class CameraKeeping:
 
     def usage(self, camera: Camera) -> Usage:
         """Return what of a camera's video is on the disk."""
-        with self._db.read() as c:
-            segments = self._index.list(c, camera.id, _FOREVER)
-            motions = self._motions(c, camera.id)
-            spans = self._events.spans(c, camera.id, _FOREVER)
-        return usage(segments, motions, spans, camera, self._holds(camera.id))
+        there = self._video(camera)
+        return usage(there.segments, there.motions, there.events, camera, there.holds)
 
     def enabled(self) -> tuple[Camera, ...]:
         """Return the cameras of all organisations that are to run."""
         with self._db.read() as c:
             return self._store.list(c, enabled=True)
 
+    def known(self, cameras: Iterable[str]) -> frozenset[str]:
+        """Return which of these cameras there are, by id."""
+        with self._db.read() as c:
+            return frozenset(cameras) & {camera.id for camera in self._store.list(c)}
+
     def begin_of(self, camera: Camera) -> Begin:
-        """Return what a camera's process is told."""
+        """Return what a camera's process is told.
+
+        Raises:
+            Unavailable: if there can be no folder for its video.
+        """
         settings = self._config.cameras
         folder = ""
         if camera.records:
@@ -95,19 +134,32 @@ class CameraKeeping:
             file_root=settings.files,
         )
 
-    def recover(self, camera: Camera) -> None:
-        """Bring index and events in line with the files, before a camera begins to run."""
+    def recover(self, camera: Camera, *, writing: bool = False) -> None:
+        """Bring index and events in line with the files, before a camera begins to run, or while it doesn't.
+
+        Args:
+            camera: whose.
+            writing: whether a process of its may be about to end: what was written in the last minute is left to it.
+
+        Raises:
+            Unavailable: if its folder can't be read, as when it is a link.
+        """
         with self._db.read() as c:
             known = self._index.sizes(c, camera.id)
-        found = survey(self._config.video, camera.id, known, writing=False)
+        found = survey(self._config.video, camera.id, known, writing=writing)
         with self._db.transaction() as c:
             self._index.apply(c, camera.id, found)
             self._events.close_open(c, camera.id)
 
+    # --- while it runs ---
+
     def keep_segment(self, segment: Segment) -> None:
-        """Take a segment into the index."""
+        """Take a segment into the index, and so much of the motion that goes on, lest a crash make it look still."""
+        since = self._moving.get(segment.camera)
         with self._db.transaction() as c:
             self._index.add(c, segment)
+            if since is not None and since < segment.end:
+                self._index.add_motion(c, segment.camera, Span(since, segment.end))
 
     def begin_motion(self, camera_id: str, at: int) -> None:
         """Note that something has begun to move: what is recorded from then on is motion video."""
@@ -115,19 +167,38 @@ class CameraKeeping:
 
     def keep_motion(self, camera_id: str, span: Span) -> None:
         """Take a motion that is over into the index."""
-        self._moving.pop(camera_id, None)
         with self._db.transaction() as c:
             self._index.add_motion(c, camera_id, span)
+        self._moving.pop(camera_id, None)
+
+    def break_motion(self, camera_id: str, at: int) -> None:
+        """Take the motion that went on, if one did, into the index: nobody will tell when it was over."""
+        since = self._moving.get(camera_id)
+        if since is not None:
+            self.keep_motion(camera_id, Span(since, max(since + 1, at)))
+
+    # --- how long it stays ---
 
     def run_retention(self, now: datetime | None = None) -> int:
-        """Delete video that was kept long enough, and video of cameras that are no more; return how many files."""
+        """Delete video that was kept long enough, and video of cameras that are no more; return how many files.
+
+        A folder counts as one.
+        """
         at = milliseconds(now or datetime.now(UTC))
+        gone = self.sweep()
         with self._db.read() as c:
             cameras = self._store.list(c)
-        gone = self._sweep({k.id for k in cameras})
-        for camera in cameras:
-            gone += self._retain(camera, at, self._missing())
-        return gone
+        gone += sum(self._retain(camera, at) for camera in cameras)
+        return gone + self._make_room(cameras, at)
+
+    def sweep(self) -> int:
+        """Delete the folders of cameras that are no more, and return how many."""
+        folder = self._config.video
+        if not folder.is_dir():
+            return 0
+        there = [f.name for f in folder.iterdir() if _OURS.fullmatch(f.name) and f.is_dir() and not f.is_symlink()]
+        known = self.known(there) if there else frozenset()  # looked up later: a camera is known before its folder is
+        return sum(delete_video(folder, name) for name in there if name not in known)
 
     def _missing(self) -> int:
         """Return how many bytes are missing for the disk to have as much room as it should."""
@@ -136,22 +207,60 @@ class CameraKeeping:
             return 0
         return max(0, self._config.cameras.free_bytes - shutil.disk_usage(folder).free)
 
-    def _retain(self, camera: Camera, at: int, excess: int) -> int:
+    def _make_room(self, cameras: Iterable[Camera], at: int) -> int:
+        """Delete what the disk has no room for: the oldest of the cheapest kind, whosever it is."""
+        lacking = self._missing()
+        if not lacking:
+            return 0
+        chosen: list[Segment] = []
+        ranked = [row for camera in cameras for row in self._video(camera).ranked(at, lacking)]
+        for _, _, segment in sorted(ranked, key=lambda row: row[:2]):
+            if lacking <= 0:
+                break
+            chosen.append(segment)
+            lacking -= segment.size
+        chosen.sort(key=lambda s: s.camera)
+        return sum(
+            self._delete(camera, tuple(segments), at) for camera, segments in groupby(chosen, lambda s: s.camera)
+        )
+
+    def _retain(self, camera: Camera, at: int) -> int:
+        """Delete what of a camera's video, motions and events was kept long enough; return how many files."""
+        if not camera.enabled:  # what a killed process left is found while nobody runs it, too
+            with contextlib.suppress(Unavailable):
+                self.recover(camera, writing=True)
+        gone = self._delete(camera.id, self._video(camera).due(at), at)
+        with self._db.read() as c:
+            stale = self._stale(c, camera, at)
+        if gone or stale:
+            with self._db.transaction() as c:
+                self._index.forget_motions(c, camera.id, at - _days(camera.retention.event_days))
+                self._events.remove(c, stale)
+        if stale:
+            self._db.scrub()
+        return gone
+
+    def _delete(self, camera_id: str, segments: Sequence[Segment], at: int) -> int:
+        """Delete files, take them out of the index, and return how many went."""
+        gone = [s.start for s in segments if _is_gone(self._config.video, s)]
+        if len(gone) < len(segments):
+            _log.error("video can't be deleted", camera=camera_id, files=len(segments) - len(gone))
+        if gone:  # first the files: what is left in the index without one, the next rebuild takes out
+            with self._db.transaction() as c:
+                self._index.remove(c, camera_id, gone)
+        for day in {
+            segment_path(self._config.video, camera_id, start).parent for start in gone if start < at - _days(2)
+        }:
+            with contextlib.suppress(OSError):  # it isn't empty yet
+                day.rmdir()
+        return len(gone)
+
+    def _video(self, camera: Camera) -> _Video:
         with self._db.read() as c:
             segments = self._index.list(c, camera.id, _FOREVER)
             motions = self._motions(c, camera.id)
-            spans = self._events.spans(c, camera.id, _FOREVER)
-            stale = self._stale(c, camera, at)
-        old = due(segments, motions, spans, camera, self._holds(camera.id), at, excess)
-        if not (old or stale):
-            return 0
-        for segment in old:  # first the files: what is left in the index without one, the next rebuild takes out
-            segment_path(self._config.video, camera.id, segment.start).unlink(missing_ok=True)
-        with self._db.transaction() as c:
-            self._index.remove(c, camera.id, [s.start for s in old])
-            self._index.forget_motions(c, camera.id, at - _days(camera.retention.event_days))
-            self._events.remove(c, stale)
-        return len(old)
+            events = self._events.spans(c, camera.id, _FOREVER)
+        return _Video(camera, segments, motions, events, self._holds(camera.id))
 
     def _motions(self, c: sa.Connection, camera_id: str) -> tuple[Span, ...]:
         """Return when something moved, to this moment if it still does."""
@@ -165,24 +274,29 @@ class CameraKeeping:
         if ended <= 0:
             return ()
         found = self._events.list(c, [camera.id], span=Span(0, ended), limit=_MOST_EVENTS)
-        return [e.id for e in found if e.end <= ended and not e.open]
-
-    def _sweep(self, known: set[str]) -> int:
-        """Delete the folders of cameras that are no more."""
-        folder = self._config.video
-        if not folder.exists():
-            return 0
-        gone = [f for f in folder.iterdir() if f.name.startswith("cam-") and f.name not in known and not f.is_symlink()]
-        for left in gone:
-            delete_video(folder, left.name)
-        return len(gone)
+        forgotten = ended - _days(1)  # one that goes on has changed since
+        return [e.id for e in found if e.end <= (forgotten if e.open else ended)]
 
 
-def delete_video(folder: Path, camera_id: str) -> None:
-    """Delete all video of a camera that is no more; what is being written yet, the next round of the worker deletes."""
+def delete_video(folder: Path, camera_id: str) -> bool:
+    """Delete all video of a camera that is no more, and tell whether it is gone."""
     own = folder / camera_id
-    if own.is_dir() and not own.is_symlink():
-        shutil.rmtree(own, ignore_errors=True)
+    if own.is_symlink() or not own.is_dir():
+        return False
+    shutil.rmtree(own, ignore_errors=True)
+    return not own.exists()
+
+
+def _is_gone(folder: Path, segment: Segment) -> bool:
+    """Delete a file, unless it lies behind a link, and tell whether it is gone."""
+    path = segment_path(folder, segment.camera, segment.start)
+    if path.parent.is_symlink() or path.parent.parent.is_symlink():
+        return False
+    try:
+        path.unlink(missing_ok=True)
+    except OSError:
+        return False
+    return True
 
 
 def _corners(zone: Zone) -> list[list[float]]:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """How cameras are right now, and what they show: from the worker's threads to whoever looks.
 
-Nothing of it is kept: a look begins with a key picture. Who is too slow loses whole groups of pictures, never the
-server's memory.
+Nothing of it is kept: a look begins with a key picture. Who is too slow loses whole groups of pictures, and costs no
+memory for that. A camera's process makes a live stream while somebody looks, and at no other time.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ __all__ = ["CameraState", "LiveHub", "LivePart", "PartKind", "Subscription"]
 
 _MOST_PARTS = 300
 _MOST_BYTES = 16_000_000
+"""That wait for one viewer."""
 _MOST_VIEWERS = 32
 """Of one camera."""
 
@@ -78,11 +79,21 @@ class LivePart:
 
 @dataclass(slots=True)
 class _Channel:
-    """What there is of a camera."""
+    """What there is of a camera.
+
+    Attributes:
+        state: how it is.
+        init: with what its live stream began last.
+        viewers: who looks.
+        told: whether its process was told last that somebody does.
+        telling: is held meanwhile, so that who comes when the last one leaves isn't forgotten.
+    """
 
     state: CameraState = field(default_factory=CameraState)
     init: LivePart | None = None
     viewers: list[Subscription] = field(default_factory=list)
+    told: bool = False
+    telling: threading.Lock = field(default_factory=threading.Lock)
 
 
 class Subscription:
@@ -124,14 +135,13 @@ class Subscription:
     def put(self, part: LivePart) -> None:
         """Add a part; where too many wait, all that wait are dropped, up to the next key picture."""
         with self._changed:
-            full = len(self._parts) >= _MOST_PARTS or self._bytes + len(part.data) > _MOST_BYTES
-            if full or part.kind == PartKind.INIT:
+            if self._ended:
+                return
+            if part.kind == PartKind.INIT:
                 self._drop()
-                self._needs_key = True
-            if part.kind == PartKind.FRAGMENT:
-                if self._needs_key and not part.key:
-                    return
-                self._needs_key = False
+            elif not self._has_room(part):
+                return
+            self._needs_key = part.kind == PartKind.INIT
             self._parts.append(part)
             self._bytes += len(part.data)
             self._changed.notify()
@@ -142,8 +152,18 @@ class Subscription:
             self._ended = True
             self._changed.notify_all()
 
-    def _drop(self) -> None:
-        kept = [p for p in self._parts if p.kind == PartKind.INIT][-1:]
+    def _has_room(self, part: LivePart) -> bool:
+        """Tell whether a fragment is taken; where it is one too many, what waits makes room for a key picture."""
+        if self._needs_key and not part.key:
+            return False
+        if len(self._parts) >= _MOST_PARTS or self._bytes + len(part.data) > _MOST_BYTES:
+            self._drop(*(p for p in self._parts if p.kind == PartKind.INIT))
+            self._needs_key = True
+            return part.key and len(part.data) <= _MOST_BYTES
+        return True
+
+    def _drop(self, *kept: LivePart) -> None:
+        """Forget what waits, but for some of it."""
         self._parts = deque(kept)
         self._bytes = sum(len(p.data) for p in kept)
 
@@ -157,8 +177,15 @@ class LiveHub:
         self._wanted: Callable[[str, bool], None] = lambda camera, on: None
 
     def on_wanted(self, wanted: Callable[[str, bool], None]) -> None:
-        """Set who is told that a camera's live stream is wanted, or isn't any more; it must not wait."""
+        """Set who is told that a camera's live stream is wanted, or isn't any more; it must not wait for long."""
         self._wanted = wanted
+
+    def remind(self, camera: str) -> None:
+        """Tell again whether a camera's live stream is wanted: its process is a new one."""
+        with self._lock:
+            channel = self._channels.get(camera)
+        if channel is not None:
+            self._tell(camera, channel, again=True)
 
     def state(self, camera: str) -> CameraState:
         """Return how a camera is."""
@@ -187,9 +214,7 @@ class LiveHub:
             if channel.init is not None and channel.viewers:
                 made.put(channel.init)
             channel.viewers.append(made)
-            first = len(channel.viewers) == 1
-        if first:
-            self._wanted(camera, True)
+        self._tell(camera, channel)
         return made
 
     def leave(self, camera: str, viewer: Subscription) -> None:
@@ -200,9 +225,7 @@ class LiveHub:
             if channel is None or viewer not in channel.viewers:
                 return
             channel.viewers.remove(viewer)
-            last = not channel.viewers
-        if last:
-            self._wanted(camera, False)
+        self._tell(camera, channel)
 
     def is_wanted(self, camera: str) -> bool:
         """Tell whether somebody looks at a camera."""
@@ -224,8 +247,13 @@ class LiveHub:
         """End all looks at a camera that is no more, and its state."""
         with self._lock:
             channel = self._channels.pop(camera, None)
-        for viewer in channel.viewers if channel else ():
+            viewers = tuple(channel.viewers) if channel else ()
+            if channel:
+                channel.viewers.clear()
+        for viewer in viewers:
             viewer.end()
+        if channel:
+            self._tell(camera, channel)
 
     def close(self) -> None:
         """End all looks."""
@@ -233,3 +261,12 @@ class LiveHub:
             cameras = tuple(self._channels)
         for camera in cameras:
             self.forget(camera)
+
+    def _tell(self, camera: str, channel: _Channel, *, again: bool = False) -> None:
+        """Tell whether a live stream is wanted, if that isn't what was told last."""
+        with channel.telling:
+            with self._lock:
+                wanted = bool(channel.viewers)
+            told, channel.told = channel.told and not again, wanted
+            if told != wanted:
+                self._wanted(camera, wanted)

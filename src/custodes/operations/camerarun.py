@@ -1,16 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
 """What comes of what a camera's process says: index, events, live views, news.
 
-One :class:`CameraRun` belongs to one thread of the worker and one life of a camera's settings. What the process says is
+One :class:`CameraRun` belongs to one thread of the worker and one life of a camera's process. What the process says is
 hostile until it is checked, which :mod:`custodes.cameras.process` does; here it is only believed of its own camera.
+
+Nothing that goes wrong here ends the process, which records: neither a face that can't be searched for, nor a database
+that is busy. A file of video that couldn't be taken into the index is, as soon as that is possible.
 """
 
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable
 
 import numpy as np
+import structlog
 
 from custodes.cameras.model import Camera, News, NewsKind, Segment, Span
 from custodes.cameras.wire import (
@@ -25,14 +30,18 @@ from custodes.cameras.wire import (
     Trouble,
     Up,
 )
+from custodes.errors import CustodesError
 from custodes.operations.camerakeeping import CameraKeeping
 from custodes.operations.cameralive import LiveHub, LivePart, PartKind
 from custodes.operations.watching import Watcher
 
 __all__ = ["CameraRun"]
 
+_log = structlog.get_logger("custodes.cameras")
 _WELL = {"disk-ok": "disk-full", "decodable": "undecodable"}
 """What ends which trouble."""
+_OF_SIZE = {"too-large", "codec"}
+"""What ends when the camera sends other pictures."""
 
 
 class CameraRun:
@@ -41,7 +50,7 @@ class CameraRun:
     Args:
         camera: whose.
         keeping: keeps segments and motions.
-        watcher: looks for faces; None if nobody wants that.
+        watcher: looks for faces.
         hub: knows how cameras are, and shows them.
         tell: is told the news.
         credit: lets the process send one more frame.
@@ -62,9 +71,37 @@ class CameraRun:
         self._hub = hub
         self._tell = tell
         self._credit = credit
+        self._unkept: deque[Segment] = deque()
+        self._failed: dict[str, str] = {}
 
     def handle(self, message: Message, payload: bytes) -> None:
-        """Do what a message asks for."""
+        """Do what a message asks for; what fails is logged, once as long as it fails in the same way."""
+        self._tried(type(message).__name__, lambda: self._handle(message, payload))
+
+    def close(self) -> None:
+        """End what is open: the process is gone, and will tell anew what ails it if it is begun again."""
+        now = int(time.time() * 1000)
+        self._tried("close", self._watcher.close)
+        self._tried("close", lambda: self._keeping.break_motion(self._camera.id, now))
+        if self._hub.state(self._camera.id).up:
+            self._down(now, "ended")
+        self._hub.change(self._camera.id, trouble=())
+
+    def _tried(self, about: str, what: Callable[[], None]) -> None:
+        try:
+            what()
+        except Exception as error:  # noqa: BLE001 - whatever it is, what the process records is to be kept
+            name = type(error).__name__
+            if name != self._failed.get(about):
+                why = error.message if isinstance(error, CustodesError) else ""
+                _log.error(
+                    "what a camera says came to nothing", camera=self._camera.id, about=about, error=name, why=why
+                )
+            self._failed[about] = name
+        else:
+            self._failed.pop(about, None)
+
+    def _handle(self, message: Message, payload: bytes) -> None:
         camera, hub = self._camera, self._hub
         match message:
             case Moof():
@@ -81,9 +118,10 @@ class CameraRun:
                 self._watcher.motion(message.at, (message.box[0], message.box[1], message.box[2], message.box[3]))
             case Still():
                 hub.change(camera.id, moving=False)
-                if message.end > message.start:
+                try:
                     self._keeping.keep_motion(camera.id, Span(message.start, message.end))
-                self._watcher.still(message.start, message.end)
+                finally:
+                    self._watcher.still(message.start, message.end)
             case Up():
                 self._up(message)
             case Down():
@@ -92,12 +130,6 @@ class CameraRun:
                 self._trouble(message)
             case _:  # the server's own words, which process.py refuses to hear
                 pass
-
-    def close(self) -> None:
-        """End what is open: the process is gone."""
-        self._watcher.close()
-        if self._hub.state(self._camera.id).up:
-            self._down(int(time.time() * 1000), "ended")
 
     def _look(self, frame: Frame, payload: bytes) -> None:
         state = self._hub.state(self._camera.id)
@@ -110,7 +142,7 @@ class CameraRun:
             self._credit()
 
     def _keep(self, done: SegmentDone) -> None:
-        self._keeping.keep_segment(
+        self._unkept.append(
             Segment(
                 self._camera.id,
                 done.start,
@@ -122,18 +154,23 @@ class CameraRun:
                 done.mime,
             )
         )
+        while self._unkept:
+            self._keeping.keep_segment(self._unkept[0])
+            self._unkept.popleft()
 
     def _up(self, up: Up) -> None:
         before = self._hub.state(self._camera.id)
+        same = (up.codec, up.width, up.height) == (before.codec, before.width, before.height)
         self._hub.change(
             self._camera.id,
             up=True,
-            since=up.at,
+            since=before.since if before.up else up.at,
             why="",
             width=up.width,
             height=up.height,
             codec=up.codec,
             mime=up.mime,
+            trouble=tuple(t for t in before.trouble if same or t not in _OF_SIZE),
         )
         if not before.up:
             self._tell(self._news(NewsKind.CAMERA_UP, up.at))

@@ -33,7 +33,6 @@ from custodes.operations.guard import Guard
 __all__ = ["CameraOperations", "CameraUsage", "Day"]
 
 _DAY: Final = timedelta(days=1)
-_FOREVER = Span(0, 1 << 62)
 _MOST_EVENTS = 1000
 """Of one day."""
 

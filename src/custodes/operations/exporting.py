@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A clip of a camera's recordings as a file for its owner: as it was recorded, or blurred, or with masks black.
 
-A clip of a camera with privacy masks is never the recording itself, in which what they hide can be seen.
+A clip of a camera with privacy masks is never the recording itself, in which what they hide can be seen. A file has its
+name when it is complete and the export is on record, and not before.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 
 from custodes.cameras.index import SegmentIndex
 from custodes.cameras.model import Camera, Span
@@ -20,10 +23,10 @@ from custodes.db import Database
 from custodes.errors import Conflict, Invalid, NotFound, Unavailable
 from custodes.governance import Action, Caller
 from custodes.operations.cameras import CameraOperations
-from custodes.operations.guard import Guard
+from custodes.operations.guard import Guard, Using
 from custodes.operations.redactor import Clip, Redactor
 
-__all__ = ["ExportOperations", "Exported"]
+__all__ = ["ExportOperations", "Exported", "Taken"]
 
 _MOST = 3600 * 1000
 """Longest clip in milliseconds: it is held in memory."""
@@ -49,6 +52,16 @@ class Exported:
     sha256: str
     derivative: bool
     blurred: bool
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Taken:
+    """A clip that was made: its bytes, their SHA-256 in hexadecimal, and what it shows."""
+
+    data: bytes
+    sha256: str
+    real: Span
+    derivative: bool
 
 
 class ExportOperations:
@@ -103,19 +116,40 @@ class ExportOperations:
             Unavailable: if it can't be written.
         """
         camera = self._cameras.get(caller, camera_id)
-        if span.end - span.start > _MOST:
-            raise Invalid(f"A clip lasts at most {_MOST // 60_000} minutes.", remedy="Export it in parts.")
+        _check(span)
         if path.exists():
-            raise Conflict(f"{path.name} is there already.", remedy="Choose another name.")
-        with self._guard.using(caller, Action.EXPORT_VIDEO, camera=camera.organisation) as using:
-            clip = self._clip(camera, span, blurred=blurred, progress=progress)
-            digest = hashlib.sha256(clip.data).hexdigest()
-            derivative = clip.derivative is not None
-            using.part.note(camera=camera.id, start=span.start, end=span.end, sha256=digest)
-            using.part.note(blurred=blurred, derivative=derivative)
-            with _placed(path, clip.data), using.committing():
+            raise _taken(path)
+        with self._guard.using(caller, Action.EXPORT_VIDEO, camera=camera.organisation) as using, _Draft(path) as draft:
+            taken = self._made(using, camera, span, blurred=blurred, progress=progress)
+            draft.write(taken.data)
+            draft.claim()
+            with using.committing():
                 pass
-        return Exported(path, span, clip.real, len(clip.data), digest, derivative, blurred)
+            draft.place()
+        return Exported(path, span, taken.real, len(taken.data), taken.sha256, taken.derivative, blurred)
+
+    def take(self, caller: Caller, camera_id: str, span: Span, *, blurred: bool = False) -> Taken:
+        """Return a clip, for whoever hands it out.
+
+        Raises:
+            Denied: if a rule forbids it.
+            NotFound: if there is no such camera, or no video of that time.
+            Invalid: if the clip would be too long.
+        """
+        camera = self._cameras.get(caller, camera_id)
+        _check(span)
+        with self._guard.using(caller, Action.EXPORT_VIDEO, camera=camera.organisation) as using:
+            return self._made(using, camera, span, blurred=blurred, progress=lambda done, of: None)
+
+    def _made(
+        self, using: Using, camera: Camera, span: Span, *, blurred: bool, progress: Callable[[int, int], None]
+    ) -> Taken:
+        """Make a clip, and tell the entry of it."""
+        clip = self._clip(camera, span, blurred=blurred, progress=progress)
+        taken = Taken(clip.data, hashlib.sha256(clip.data).hexdigest(), clip.real, clip.derivative is not None)
+        using.part.note(camera=camera.id, start=span.start, end=span.end, sha256=taken.sha256)
+        using.part.note(blurred=blurred, derivative=taken.derivative)
+        return taken
 
     def still(self, caller: Caller, camera_id: str) -> bytes:
         """Return the newest picture that was recorded (JPEG), privacy masks black; that it is looked at is an entry.
@@ -161,23 +195,77 @@ class ExportOperations:
         return self._redactor.make(segments, span, camera.masks, blurred=blurred, progress=progress)
 
 
-@contextmanager
-def _placed(path: Path, data: bytes) -> Iterator[None]:
-    """Write a file that its owner alone may read, and let it have its name if all goes well.
+def _check(span: Span) -> None:
+    """Refuse a clip that is too long.
 
     Raises:
-        Conflict: if there is one of this name meanwhile.
+        Invalid: if it is.
+    """
+    if span.end - span.start > _MOST:
+        raise Invalid(f"A clip lasts at most {_MOST // 60_000} minutes.", remedy="Export it in parts.")
+
+
+class _Draft:
+    """A file beside the one that it is to become, for its owner alone; a context manager, which leaves nothing else.
+
+    Names are claimed, not linked: sticks and shares on which clips are carried away may have no links.
+
+    Raises:
         Unavailable: if it can't be written.
     """
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    try:
-        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as out:
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+        self._claimed = False
+
+    def __enter__(self) -> Self:
+        with self._explained():
+            self._draft.touch(0o600, exist_ok=False)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._draft.unlink(missing_ok=True)
+        if self._claimed:
+            self._path.unlink(missing_ok=True)
+
+    def write(self, data: bytes) -> None:
+        """Write it, to the disk."""
+        with self._explained(), self._draft.open("r+b") as out:
             out.write(data)
-        yield
-        os.link(draft, path)
-    except FileExistsError as e:
-        raise Conflict(f"{path.name} is there already.", remedy="Choose another name.") from e
-    except OSError as e:
-        raise Unavailable(f"{path.name} can't be written: {e.strerror}.") from e
-    finally:
-        draft.unlink(missing_ok=True)
+            out.flush()
+            os.fsync(out.fileno())
+
+    def claim(self) -> None:
+        """Let nobody else have the name.
+
+        Raises:
+            Conflict: if somebody has it.
+        """
+        try:
+            with self._explained():
+                self._path.touch(0o600, exist_ok=False)
+        except FileExistsError as e:
+            raise _taken(self._path) from e
+        self._claimed = True
+
+    def place(self) -> None:
+        """Give it the name that it has claimed."""
+        with self._explained():
+            self._draft.replace(self._path)
+        self._claimed = False
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except FileExistsError:
+            raise
+        except OSError as e:
+            raise Unavailable(f"{self._path.name} can't be written: {e.strerror}.") from e
+
+
+def _taken(path: Path) -> Conflict:
+    return Conflict(f"{path.name} is there already.", remedy="Choose another name.")

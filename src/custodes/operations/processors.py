@@ -15,64 +15,28 @@ import sqlalchemy as sa
 
 from custodes.cameras.model import Camera, camera_name
 from custodes.cameras.processors import (
-    Bucket,
     Presence,
     Processor,
     ProcessorStore,
     Region,
     Search,
     Session,
-    Sink,
     State,
 )
 from custodes.cameras.store import CameraStore
 from custodes.db import Database
 from custodes.db.sealing import new_id
-from custodes.errors import Code, Conflict, Invalid, NotFound
+from custodes.errors import Conflict, Invalid, NotFound
 from custodes.governance import Action, Caller
 from custodes.ledger import commit
-from custodes.operations.admission import Admission
 from custodes.operations.cameralive import LiveHub
 from custodes.operations.cameras import CameraOperations
 from custodes.operations.guard import Guard
+from custodes.operations.streamchecks import NewProcessor, ProcessorChecks, Source, check_tags, lasting
 from custodes.operations.streamruns import StreamRuns
-from custodes.operations.streamsinks import PictureBuckets, StreamSinks
+from custodes.operations.streamsinks import StreamSinks
 
 __all__ = ["NewProcessor", "ProcessorOperations", "Source", "Standing"]
-
-_SECONDS = (1, 120)
-_DEFAULT_SECONDS = 10
-_MOST_TAGS = 200
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """Where a processor's video comes from.
-
-    Attributes:
-        told: how the caller named it, without credentials.
-        camera: name or id of a camera of the organisation; or empty,
-        url: and then where a camera of the processor's own is reached: a secret.
-    """
-
-    told: str
-    camera: str = ""
-    url: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class NewProcessor:
-    """What a processor shall be; the attributes are those of :class:`~custodes.cameras.processors.Processor`."""
-
-    name: str
-    source: Source
-    role: str
-    task: Search | Presence
-    output: Sink | None = None
-    topic: Sink | None = None
-    bucket: Bucket | None = None
-    regions: tuple[Region, ...] = ()
-    tags: Mapping[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,10 +61,10 @@ class ProcessorOperations:
         guard, database: decide and record.
         store: of processors.
         cameras, camera_store: the organisation's cameras, and those that are made for processors.
-        admission: finds collections as callers may know of them.
         hub: knows how cameras are.
-        sinks, buckets: where records and pictures go.
-        runs: lets processors work.
+        checks: what they may do.
+        sinks: where records go.
+        runs: lets them work.
     """
 
     def __init__(
@@ -110,10 +74,9 @@ class ProcessorOperations:
         store: ProcessorStore,
         cameras: CameraOperations,
         camera_store: CameraStore,
-        admission: Admission,
         hub: LiveHub,
+        checks: ProcessorChecks,
         sinks: StreamSinks,
-        buckets: PictureBuckets,
         runs: StreamRuns,
     ) -> None:
         self._guard = guard
@@ -121,10 +84,9 @@ class ProcessorOperations:
         self._store = store
         self._cameras = cameras
         self._camera_store = camera_store
-        self._admission = admission
         self._hub = hub
+        self._checks = checks
         self.sinks = sinks
-        self._buckets = buckets
         self.runs = runs
 
     # --- making ---
@@ -145,14 +107,14 @@ class ProcessorOperations:
         """
         self._guard.check(caller, Action.MANAGE_CAMERAS)  # strangers aren't told what there is
         organisation = self._guard.organisation_of(caller)
-        _check_tags(new.tags or {})
-        self._check_output(organisation, new)
+        check_tags(new.tags or {})
+        self._checks.check_output(organisation, new)
         if new.source.url:
             camera_name(new.name)
-            self._check_task(caller, organisation, new.task, None)
+            self._checks.check_task(caller, organisation, new.task, None)
         else:
             seen = self._cameras.get(caller, new.source.camera)
-            self._check_task(caller, organisation, new.task, seen)
+            self._checks.check_task(caller, organisation, new.task, seen)
         with self._guard.acting(caller, Action.MANAGE_CAMERAS) as acting:
             c = acting.connection
             camera = self._camera(c, caller, new)
@@ -179,49 +141,6 @@ class ProcessorOperations:
             acting.note(event="processor-added", processor=made.id, camera=camera.id, searches=searches)
             acting.openings += [commit(f"output.{n}", s.told.encode()) for n, s in enumerate(made.sinks)]
         return made
-
-    def _check_output(self, organisation: str, new: NewProcessor) -> None:
-        """Check where a processor would send.
-
-        Raises:
-            Invalid, Unavailable: if it can't.
-        """
-        if isinstance(new.task, Search):
-            if new.output is None or new.topic is not None or new.bucket is not None:
-                raise Invalid("A search of faces sends to a data stream, and to nothing else.")
-        elif new.output is not None or (new.topic is None and new.bucket is None):
-            raise Invalid("Who is there is told by notifications, in a bucket, or both, and not to a data stream.")
-        for sink in (new.output, new.topic):
-            if sink is not None:
-                self.sinks.check(organisation, sink)
-        if new.bucket is not None:
-            self._buckets.check(new.bucket)
-
-    def _check_task(self, caller: Caller, organisation: str, task: Search | Presence, camera: Camera | None) -> None:
-        """Refuse what would be refused with the first face.
-
-        Args:
-            caller: who asks.
-            organisation: theirs.
-            task: what shall be done.
-            camera: with whose video; None if the camera is still to be made.
-
-        Raises:
-            Denied: if a rule forbids it.
-            NotFound: if there is no such collection.
-            Invalid: if the caller's key is for another purpose than the camera.
-        """
-        purpose = camera.purpose if camera is not None else self._cameras.purpose(caller)
-        if str(caller.purpose) != purpose:
-            raise Invalid(
-                f"The camera is for {purpose}, and the key for {caller.purpose}.",
-                remedy=f"Use a key that is for {purpose}.",
-            )
-        if isinstance(task, Search):
-            collection = self._admission.get(caller, task.collection)
-            self._guard.check_use(caller, Action.WATCH, collection, camera=organisation)
-        else:
-            self._guard.check_use(caller, Action.EXPORT_VIDEO, camera=organisation)
 
     def _camera(self, c: sa.Connection, caller: Caller, new: NewProcessor) -> Camera:
         """Return the camera of a processor; one of its own is made, and rests."""
@@ -294,12 +213,12 @@ class ProcessorOperations:
             raise _runs()
         with self._db.read() as c:
             camera = self._camera_store.get(c, known.camera)
-        self._check_task(caller, known.organisation, known.task, camera)
+        self._checks.check_task(caller, known.organisation, known.task, camera)
         for sink in known.sinks:
             self.sinks.check(known.organisation, sink)
         if selects and isinstance(known.task, Search):
             raise Invalid("A search of faces goes on until it is stopped: it has no start or stop selector.")
-        lasts = 0 if isinstance(known.task, Search) else _lasts(seconds)
+        lasts = 0 if isinstance(known.task, Search) else lasting(seconds)
         with self._guard.acting(caller, Action.MANAGE_CAMERAS) as acting:
             c = acting.connection
             current = self._store.get(c, known.id)
@@ -431,29 +350,10 @@ class ProcessorOperations:
         with self._guard.acting(caller, Action.MANAGE_CAMERAS) as acting:
             current = self._store.get(acting.connection, known.id)
             tags = {k: v for k, v in current.tags.items() if k not in less} | dict(more)
-            _check_tags(tags)
+            check_tags(tags)
             self._store.put(acting.connection, replace(current, tags=tags))
             acting.note(event="processor-tagged", processor=known.id)
 
 
 def _runs() -> Conflict:
     return Conflict("The stream processor runs.", remedy="Stop it first.")
-
-
-def _lasts(seconds: int | None) -> int:
-    """Return how many seconds a session lasts.
-
-    Raises:
-        Invalid: if it can't be meant.
-    """
-    lasts = _DEFAULT_SECONDS if seconds is None else seconds
-    if not _SECONDS[0] <= lasts <= _SECONDS[1]:
-        raise Invalid(f"A session lasts {_SECONDS[0]} to {_SECONDS[1]} seconds.")
-    return lasts
-
-
-def _check_tags(tags: Mapping[str, str]) -> None:
-    if any(t.startswith("custodes:") for t in tags):
-        raise Invalid("Stream processors have no tags of Custodes' own.")
-    if len(tags) > _MOST_TAGS:
-        raise Conflict(f"A stream processor has at most {_MOST_TAGS} tags.", code=Code.QUOTA)

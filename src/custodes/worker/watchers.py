@@ -8,6 +8,8 @@ them: another process of this installation may have. A second thread deletes vid
 from __future__ import annotations
 
 import threading
+from collections.abc import Collection
+from concurrent.futures import ThreadPoolExecutor
 
 import structlog
 
@@ -84,10 +86,11 @@ class _Runner:
                 self._process = process
             for _ in range(_CREDIT):
                 process.credit()
-            if app.live.is_wanted(self.camera.id):
-                process.live(True)
+            app.live.remind(self.camera.id)
             for message, payload in process.messages():
                 run.handle(message, payload)
+            if not self._stopped.is_set():
+                _log.warning("a camera's process has ended unasked", camera=self.camera.id)
         finally:
             with self._lock:
                 self._process = None
@@ -144,9 +147,10 @@ class Watchers:
             self._stopped.wait(_LOOK_SECONDS)
 
     def _round(self) -> None:
-        self._app.processors.runs.tick()
         wanted = {camera.id: camera for camera in self._app.keeping.enabled()}
-        self._end([i for i, r in self._runners.items() if i not in wanted or wanted[i].revision != r.camera.revision])
+        ended = [i for i, r in self._runners.items() if i not in wanted or wanted[i].revision != r.camera.revision]
+        self._end(ended)
+        self._forget([i for i in ended if i not in wanted])
         for camera_id, camera in wanted.items():
             if camera_id not in self._runners and not self._stopped.is_set():
                 runner = _Runner(self._app, camera)
@@ -156,6 +160,7 @@ class Watchers:
                 _log.info("a camera runs", camera=camera_id)
         if self._mqtt is not None:
             self._show(tuple(wanted.values()))
+        self._app.processors.runs.tick()
 
     def _show(self, cameras: tuple[Camera, ...]) -> None:
         """Let the broker know of the cameras of the one organisation that it is told of."""
@@ -165,15 +170,26 @@ class Watchers:
         if chosen:
             self._mqtt.show(chosen, {camera.id: camera.name for camera in cameras if camera.organisation == chosen})
 
-    def _end(self, cameras: list[str] | tuple[str, ...]) -> None:
+    def _end(self, cameras: Collection[str]) -> None:
+        """Stop cameras, and return when their processes have ended."""
         runners = [self._runners[i] for i in cameras]
-        for runner in runners:
-            runner.stop()
+        if not runners:
+            return
+        with ThreadPoolExecutor(len(runners), "stop") as pool:  # each may take a while
+            list(pool.map(_Runner.stop, runners))
         for runner in runners:
             runner.join()
             with self._lock:
                 del self._runners[runner.camera.id]
             _log.info("a camera was stopped", camera=runner.camera.id)
+
+    def _forget(self, ended: Collection[str]) -> None:
+        """Let go of those cameras that are no more: of who looks at them, and of what was recorded meanwhile."""
+        gone = set(ended) - self._app.keeping.known(ended) if ended else set()
+        for camera in gone:
+            self._app.live.forget(camera)
+        if gone:
+            self._app.keeping.sweep()
 
     def _wanted(self, camera_id: str, on: bool) -> None:
         with self._lock:

@@ -24,6 +24,7 @@ _TITLES = {
     "authority": "The authority that was named",
     "consent": "The consent that it rests on",
     "collection": "The collection",
+    "camera": "The camera",
     "today": "Searches and comparisons of that day, before this one",
     "tracking": "What this search and earlier ones amount to",
     "results": "The kept results",
@@ -50,6 +51,7 @@ _TERMS = {
     "exigency_overdue": "An earlier emergency is unanswered",
     "discloses": "Wanted beside figures",
     "proposed": "Proposed by",
+    "approved": "Approved before by",
     "reason": "A reason was given",
     "overseers": "Overseers there are",
     "appoints": "Gives the role",
@@ -79,6 +81,8 @@ _TERMS = {
     "collection.purpose": "Was made for",
     "collection.public_space": "Watches a public place",
     "collection.retention_days": "Keeps faces for days",
+    "camera.own": "Of the own organisation",
+    "camera.owner_class": "Belongs to a",
     "today.principal": "By the person",
     "today.organisation": "By the organisation",
     "tracking.hours": "Hours",
@@ -114,7 +118,7 @@ _USUAL: Mapping[str, object] = {
 }
 """What a request says in any case, and what tells nothing when it is so."""
 _HIDDEN = frozenset(
-    {"person", "proposer", "org.country", "target_org.country", "collection.id", "authority.collections"}
+    {"person", "proposer", "approved_by", "org.country", "target_org.country", "collection.id", "authority.collections"}
 )
 
 
@@ -133,6 +137,8 @@ def facts_of(request: Request) -> tuple[Group, ...]:
     act = request.facts
     if isinstance(act, Act) and act.proposer is not None:
         own["proposed"] = "the same person" if act.proposer == act.person else "another person"
+    if isinstance(act, Act) and act.approved_by is not None:
+        own["approved"] = "the same person" if act.person in act.approved_by else "another person"
     nested = [(name, value) for name, value in facts.items() if isinstance(value, Mapping)]
     nested.sort(key=lambda pair: list(_TITLES).index(pair[0]) if pair[0] in _TITLES else len(_TITLES))
     groups = [Group(_TITLES[""], tuple(_pairs("", own)))]

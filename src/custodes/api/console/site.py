@@ -11,6 +11,7 @@ from custodes.api.console.frame import Console
 from custodes.api.console.pages import (
     account,
     camera_events,
+    camera_export,
     camera_library,
     camera_settings,
     camera_timeline,
@@ -89,6 +90,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     camera_events.router,
     camera_library.router,
     camera_timeline.router,
+    camera_export.router,
     camera_zones.router,
     camera_settings.router,
     cameras.router,

@@ -216,7 +216,7 @@ function control(player, scrubber) {
   const play = find("play");
   const tell = () => {
     clock.textContent = `${clockOf(player.at)} ${zoneOf(player.at)}`;
-    scrubber.set(player.at);
+    if (!scrubber.grabbed) scrubber.set(player.at);
     play.textContent = player.wanted ? "Pause" : "Play";
   };
   const go = (at, then = true) => {

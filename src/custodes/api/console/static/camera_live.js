@@ -4,6 +4,7 @@
 // A text says what happens (camera, state, init, refused); bytes are what an init announced, or a fragment with nine
 // bytes before it: whether it begins with a key picture, and its time. What can't be played is asked for as stills.
 
+import { request } from "./api.js";
 import { Source, familyOf, plays } from "./camera_mime.js";
 import { clockOf, momentOf } from "./camera_time.js";
 import { explained } from "./photo.js";
@@ -16,6 +17,7 @@ const NEAR = 0.12; // so near to the end it is put
 const KEPT = 8; // seconds of what was played that are kept
 const MOST_QUEUED = 200;
 const HIDDEN = 30_000;
+const AGES = 60_000; // after which a failure has nothing to do with the one before
 const RETRY = [1000, 2000, 4000, 8000, 15_000];
 const AWAY = 4001;
 const GONE = 4004;
@@ -133,8 +135,10 @@ export class LiveView {
     this.mime = null;
     this.tries = 0;
     this.failures = 0;
+    this.failedAt = 0;
     this.newest = 0;
     this.told = "";
+    this.excuse = "";
     this.ended = false;
     this.video.addEventListener("loadedmetadata", () => this.shape(this.video.videoWidth, this.video.videoHeight));
     this.video.addEventListener("playing", () => this.say(""));
@@ -154,10 +158,25 @@ export class LiveView {
       if (typeof data === "string") this.hear(JSON.parse(data));
       else this.receive(data);
     });
+    let opened = false;
+    socket.addEventListener("open", () => {
+      opened = true;
+    });
     socket.addEventListener("close", ({ code }) => {
-      if (socket === this.socket) this.over(code);
+      if (socket !== this.socket) return;
+      this.over(code);
+      if (!opened) this.ask();
     });
     this.socket = socket;
+  }
+
+  // A WebSocket that doesn't open says nothing: a page tells whether one is signed out, or the camera is gone.
+  async ask() {
+    try {
+      await request(`/console/cameras/${this.id}`);
+    } catch (problem) {
+      if (problem.status === 404) this.over(GONE);
+    }
   }
 
   close() {
@@ -179,6 +198,8 @@ export class LiveView {
     this.socket = null;
     this.stop();
     this.hideStill();
+    this.badge("warn", "Not connected");
+    clearTimeout(this.retry);
     if (code === AWAY) location.reload(); // to the door
     else if (code === GONE || code === REFUSED) {
       this.ended = true;
@@ -193,6 +214,7 @@ export class LiveView {
 
   hear(told) {
     if (told.type === "camera") {
+      this.tries = 0;
       for (const svg of this.box.querySelectorAll("svg.masks")) drawMasks(svg, told.masks);
     } else if (told.type === "state") this.show(told);
     else if (told.type === "init") this.mime = told.mime;
@@ -213,7 +235,6 @@ export class LiveView {
     } else if (this.stream) {
       const head = new DataView(data, 0, HEAD);
       this.newest = Number(head.getBigUint64(1));
-      this.tries = 0;
       this.stream.add(new Uint8Array(data, HEAD), head.getUint8(0) === 1);
     }
   }
@@ -229,7 +250,8 @@ export class LiveView {
 
   // The browser couldn't play on: once more from the beginning, and pictures one by one if that happens again and again.
   failed() {
-    this.failures += 1;
+    this.failures = Date.now() - this.failedAt > AGES ? 1 : this.failures + 1;
+    this.failedAt = Date.now();
     const mime = this.stream?.mime ?? "";
     this.stop();
     if (this.failures > 3) {
@@ -249,7 +271,8 @@ export class LiveView {
     this.stop();
     this.still.hidden = false;
     this.film.classList.add("stills");
-    this.say(`This browser can't play ${familyOf(mime)}: only pictures are shown.`);
+    this.excuse = `This browser can't play ${familyOf(mime)}: only pictures are shown.`;
+    this.say(this.excuse);
     this.socket.send("stills");
   }
 
@@ -280,12 +303,18 @@ export class LiveView {
     this.showState(state);
   }
 
-  showState(state) {
+  // Puts one word in the place of all that was told; returns where that is.
+  badge(tone, text) {
     const line = this.box.querySelector("[data-state]");
-    const badge = document.createElement("span");
-    badge.className = `badge ${state.up ? "good" : state.since ? "bad" : "warn"}`;
-    badge.textContent = state.up ? "Live" : state.since ? "Gone" : "Not there yet";
-    line.replaceChildren(badge);
+    const made = document.createElement("span");
+    made.className = `badge ${tone}`;
+    made.textContent = text;
+    line.replaceChildren(made);
+    return line;
+  }
+
+  showState(state) {
+    const line = this.badge(state.up ? "good" : state.since ? "bad" : "warn", state.up ? "Live" : state.since ? "Gone" : "Not there yet");
     if (!state.up) {
       const since = state.since ? `since ${momentOf(state.since).replace("Today ", "")}` : "";
       const soft = document.createElement("span");
@@ -293,7 +322,8 @@ export class LiveView {
       soft.textContent = ` ${[since, state.why].filter(Boolean).join(": ")}`;
       line.append(soft);
       this.say(state.why ? `No video: ${state.why}.` : "No video yet.");
-    } else if (this.still.hidden) this.say(this.video.readyState > 2 ? "" : "Waiting for a picture …");
+    } else if (!this.still.hidden) this.say(this.excuse);
+    else this.say(this.video.readyState > 2 ? "" : "Waiting for a picture …");
     const troubles = this.box.querySelector("[data-troubles]");
     troubles.hidden = !state.trouble.length;
     troubles.replaceChildren(
