@@ -33,7 +33,6 @@ from custodes.domain import UInt8
 
 __all__ = [
     "BITS",
-    "BITS_A_SECOND",
     "FPS",
     "SIZE",
     "Arrivals",
@@ -47,7 +46,8 @@ __all__ = [
     "video",
 ]
 
-SIZE, FPS, BITS_A_SECOND = (1920, 1080), 15, 2_000_000
+SIZE, FPS = (1920, 1080), 15
+_RATE = 2_000_000  # bits a second that the encoder aims at
 _NOISE = 4.0
 BITS = 10
 """Of a picture's number; as many again, inverted, tell that it was read well."""
@@ -62,7 +62,7 @@ _GAP = 200
 
 
 def video(path: Path, seconds: float, visits: tuple[Visit, ...] = (), *, numbered: bool = False) -> Path:
-    """Make a video as a camera does: with a sensor's noise, and so many bits a second whatever it shows.
+    """Make a video as a camera does: with a sensor's noise, and some 2 to 3 Mbit/s whatever it shows.
 
     Args:
         path: the file.
@@ -76,7 +76,7 @@ def video(path: Path, seconds: float, visits: tuple[Visit, ...] = (), *, numbere
         stream = out.add_stream("libx264", rate=FPS)
         stream.width, stream.height = SIZE
         stream.pix_fmt = "yuv420p"
-        stream.bit_rate = stream.codec_context.bit_rate = BITS_A_SECOND
+        stream.bit_rate = stream.codec_context.bit_rate = _RATE
         stream.time_base = stream.codec_context.time_base = Fraction(1, FPS)
         stream.codec_context.gop_size = 2 * FPS
         stream.codec_context.max_b_frames = 0
@@ -276,13 +276,16 @@ def _eight(pipe: Pipe, folder: Path, urls: list[str], portrait: bytes, core: int
     """Do it, in a process of its own."""
     os.sched_setaffinity(0, {core})
     cv2.setNumThreads(1)
+    from custodes.api.telemetry import configure_logging
     from custodes.app import App
-    from custodes.config import Config
+    from custodes.config import Config, Log
     from custodes.governance import OPERATOR, Caller, ConsentKind, OrgClass, Purpose, Role
     from custodes.operations.agreements import Agreement
     from custodes.worker import Watchers
 
-    app = App.open(Config(data=folder))
+    config = Config(data=folder, log=Log(level="warning"))
+    configure_logging(config.log)
+    app = App.open(config)
     operator = Caller(OPERATOR, Purpose.PHOTO_LIBRARY)
     home = app.people.add_organisation(operator, "Home", OrgClass.HOUSEHOLD, "US-CA").id
     person = app.people.add(operator, home, "ana@home.example", "Ana", (Role.ADMIN, Role.USER)).id

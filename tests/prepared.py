@@ -8,6 +8,7 @@ Processes that tests start make all of it themselves, and so do the tests of the
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -35,16 +36,18 @@ class Tables:
 
     def __init__(self, folder: Path) -> None:
         self._made = folder / "made.sqlite3"
+        self._copying = threading.Lock()
 
     def migrate(self, database: Database) -> None:
         """Stand for :meth:`Database.migrate`, which is asked in any case: it has nothing left to do."""
         file = Path(database.engine.url.database or "")
-        if database.sqlite and file.stat().st_size == 0:
-            if not self._made.exists():
-                made = Database(f"sqlite:///{self._made}")
-                MIGRATE(made)
-                made.close()
-            file.write_bytes(self._made.read_bytes())
+        with self._copying:
+            if database.sqlite and file.stat().st_size == 0:
+                if not self._made.exists():
+                    made = Database(f"sqlite:///{self._made}")
+                    MIGRATE(made)
+                    made.close()
+                file.write_bytes(self._made.read_bytes())
         MIGRATE(database)
 
 

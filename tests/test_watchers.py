@@ -158,12 +158,12 @@ def test_a_recorder_that_is_killed_comes_back(scene: Scene, door: Camera) -> Non
         awaited(lambda: scene.pid(door) not in (0, killed) and scene.up(door), SECONDS)
     assert {"event": "a camera's process has ended unasked", "camera": door.id, "log_level": "warning"} in logged
     assert broken in {s.start for s in scene.segments(door)}
-    awaited(lambda: max(files(own)) > broken + 500, SECONDS)  # it records again
 
     app.cameras.change(scene.owner, replace(app.cameras.get(scene.owner, door.id), enabled=False))
     awaited(lambda: not scene.pid(door) and not files(own, complete=False), SECONDS)
     awaited(lambda: files(own) == {s.start for s in scene.segments(door)}, SECONDS)
     before = scene.segments(door)
+    assert before[-1].start > broken  # it recorded again
     with app._database.transaction() as c:
         SegmentIndex().remove(c, door.id, [s.start for s in before])
     app.keeping.recover(door)
@@ -189,6 +189,9 @@ def test_a_camera_that_is_changed_begins_anew_and_one_that_is_removed_is_gone(sc
         assert not psutil.pid_exists(first)
         awaited(lambda: files(scene.folder(garden)), SECONDS)
         scene.app.cameras.remove(scene.owner, garden.id)
+        (scene.folder(garden) / "20200101").mkdir(
+            parents=True, exist_ok=True
+        )  # as its process does that isn't told yet
         awaited(lambda: view.ended, SECONDS)
     awaited(lambda: not psutil.pid_exists(second) and not scene.folder(garden).exists(), SECONDS)
     assert garden.id not in scene.watchers._runners

@@ -156,6 +156,8 @@ def test_openapi_is_valid(get) -> None:
         "/v1/testing",
         "/v1/testing/scores",
         "/v1/testing/compare",
+        "/v1/board",
+        "/v1/shares/{share}",
         "/v1/testing/search",
         "/ledger/{path}",
     }

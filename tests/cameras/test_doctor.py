@@ -157,6 +157,7 @@ def test_where_nobody_listens_is_told_and_what_is_no_camera_is_refused(tmp_path:
     findings = examine(f"rtsp://127.0.0.1:{port}/x", patience=0.5, seconds=0.5)
     assert findings.main.why == "unreachable"
     assert findings.verdict == Verdict.BAD
+    assert probe(Ask(f"rtmp://127.0.0.1:{port}/live/0123456789", "", 0.2, 0.2)).why == "no-push"
     assert probe(Ask("http://127.0.0.1/x", "", 1.0, 0.5)).why == "unsupported"
     for wrong in ("http://127.0.0.1/x", "rtsp://", "file:///etc/passwd"):
         with pytest.raises(Invalid):

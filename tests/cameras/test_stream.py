@@ -200,6 +200,7 @@ def test_a_camera_pushes_with_its_key(door: Path) -> None:
     with ThreadPoolExecutor(3) as pool:
         found = list(pool.map(pushed, ports, [("", ""), ("right", "wrong"), ("live", "life")]))
     assert found == [(60, "ended"), (0, "refused"), (0, "refused")]
+    assert pushed(ports[1], ("right", "wrong")) == (0, "refused")  # the second time, too
 
 
 # --- Files ---

@@ -168,9 +168,9 @@ def test_a_rulebook_may_be_rewritten(book: Rulebook) -> None:
     """What the next tests do to rules changes nothing by itself, and what they tell of a rule is what all tell."""
     policies = _policies(book)
     assert not _fails(_rewritten(book, policies))
-    rules = {number: policy for number, policy in policies.items() if policy != PERMIT}
-    assert not any(_noticed(book, policy) for policy in rules.values())
-    for number, policy in list(rules.items())[:3]:  # as different in kind as they come
+    rules = [(number, policy) for number, policy in policies.items() if policy != PERMIT][::6]
+    assert not any(_noticed(book, policy) for _, policy in rules)
+    for number, policy in rules[:2]:
         never = {**policy, "conditions": [{"kind": "when", "body": {"Value": False}}]}
         assert _noticed(book, never)
         assert _fails(_rewritten(book, {**policies, number: never}))

@@ -68,7 +68,7 @@ def record(folder: Path, camera: str, start: int, video: Path) -> Segment:
 
 @dataclass
 class House:
-    """A household, who administers it, its camera, and when that recorded."""
+    """A household, who administers it, its camera, and a second in which that has recorded somebody."""
 
     organisation: str
     admin: Caller
@@ -154,7 +154,7 @@ class Room:
         with self.database.transaction() as c:
             self.cameras.add(c, camera)
             SegmentIndex().add(c, segment)
-        return House(organisation, admin, user, camera, Span(start + 500, start + 5500))
+        return House(organisation, admin, user, camera, Span(start + 2300, start + 3300))
 
     def change(self, house: House, **changes: object) -> None:
         """Change a camera's settings."""

@@ -88,7 +88,9 @@ def test_who_takes_nothing_costs_no_memory(hub: LiveHub, monkeypatch: pytest.Mon
             publish(hub, *group(100 * n, size=4000))
             assert view._bytes == sum(len(p.data) for p in view._parts) <= 50_000
         assert waiting(view)[0] == INIT
-        publish(hub, fragment(0, key=True, size=60_000), *group(1)[1:], *group(50))
+        publish(hub, fragment(0, key=True, size=60_000))
+        assert view._bytes == 0
+        publish(hub, *group(1)[1:], *group(50))
         assert waiting(view) == group(50)
 
 

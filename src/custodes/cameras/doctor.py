@@ -166,6 +166,10 @@ _CONNECTION = {
         "The camera has no stream of this path.",
         "Ask the camera for its streams by ONVIF, or look the path up in its manual.",
     ),
+    "no-push": (
+        "No camera has sent video to that address.",
+        "Let the camera push to it. One that is set up here already must be disabled while it is examined.",
+    ),
     "silent": (
         "There is a connection, and no picture comes.",
         "Restart the camera; some allow few connections at once.",

@@ -124,7 +124,8 @@ class MqttLink:
                 self._cameras[camera].name = name
             if self.connected:
                 self._clear_gone()
-                self._describe(changed)
+                if changed:
+                    self._describe(changed)
 
     def tell(self, news: News) -> None:
         """Tell the broker news of the organisation, if it is there: a listener of the announcer, which may wait."""

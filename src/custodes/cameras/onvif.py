@@ -38,7 +38,7 @@ _TOKEN = 64
 _MOST_AHEAD = timedelta(days=36_500)
 _SMALL = 640 * 360
 """Pixels of the pictures in which motion is best looked for."""
-_UNCHECKED = ssl.create_default_context()
+_UNCHECKED = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 _UNCHECKED.check_hostname = False
 _UNCHECKED.verify_mode = ssl.CERT_NONE  # a camera makes its certificate itself; passwords go out as digests alone
 

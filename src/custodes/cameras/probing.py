@@ -37,7 +37,9 @@ _MEMORY = 2 << 30
 _FILES = 64
 _STARTING = 10.0
 """Seconds that a process takes to begin, at most, on a slow machine."""
-_WHY = frozenset({"", "refused", "unreachable", "no-path", "silent", "unreadable", "no-video", "unsupported", "died"})
+_WHY = frozenset(
+    ("", "refused", "unreachable", "no-path", "no-push", "silent", "unreadable", "no-video", "unsupported", "died")
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +64,9 @@ class Measured:
     """What a stream gives.
 
     Attributes:
-        why: why there is nothing of it: ``refused`` (credentials), ``unreachable``, ``no-path``, ``silent``,
-            ``unreadable``, ``no-video``, ``unsupported`` (the URL), ``died`` (the process); empty if there is.
+        why: why there is nothing of it: ``refused`` (credentials), ``unreachable``, ``no-path``, ``no-push`` (of a
+            camera that connects to us), ``silent``, ``unreadable``, ``no-video``, ``unsupported`` (the URL), ``died``
+            (the process); empty if there is.
         opening: seconds until the first picture arrived.
         seconds: of the stream that was looked at.
         pictures: how many there were.
@@ -189,7 +192,8 @@ def probe(ask: Ask) -> Measured:
                 return Measured(why="no-video")
             return _looked(container, ask, begun, live=source.kind != SourceKind.FILE)
     except av.error.FFmpegError as e:
-        return Measured(why=_why(e, time.monotonic() - begun >= ask.patience))
+        why = _why(e, time.monotonic() - begun >= ask.patience)
+        return Measured(why="no-push" if source.kind == SourceKind.RTMP else why)
 
 
 def _why(error: av.error.FFmpegError, late: bool) -> str:

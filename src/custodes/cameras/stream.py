@@ -49,8 +49,8 @@ _RUNAWAY = 30_000  # milliseconds by which times may be ahead while no key pictu
 _BACK, _AHEAD = -1, 10
 """Seconds by which a timestamp may lie before and after the one before it; beyond, it has jumped."""
 _STEP = Fraction(1, 15)  # seconds between pictures, until it is known
-_BLIND = 50
-"""So many key pictures may have no header that can be read."""
+_BLIND = 10.0
+"""Seconds for which no key picture may come with a header that can be read, at the beginning."""
 
 
 class Lost(Unavailable):
@@ -239,7 +239,7 @@ class Connection:
         context = self._stream.codec_context
         base = self._stream.time_base or Fraction(1, 90_000)
         timeline = Timeline(base)
-        extradata, blind = context.extradata or b"", 0
+        extradata, begun = context.extradata or b"", time.monotonic()
         declared = (context.width, context.height)
         shape = shape_of(context.name, extradata, b"", declared)
         for packet, restarted in self._packets():
@@ -250,13 +250,12 @@ class Connection:
                 extradata = bytes(packet.get_sidedata("new_extradata"))
             if key:
                 found = shape_of(context.name, extradata, bytes(packet), declared)
-                blind = blind + 1 if found is None else 0
-                if blind > _BLIND:
-                    raise Lost("unreadable")
                 shape = found or shape
                 extradata = extradata if found is None else found.extradata
             if shape is not None:
                 yield Picture(packet, key, stamp, base, shape)
+            elif time.monotonic() - begun > _BLIND:
+                raise Lost("unreadable")
 
     def _packets(self) -> Iterator[tuple[Packet[VideoStream], bool]]:
         """Yield packets, and whether timestamps begin again with them."""
@@ -329,9 +328,10 @@ class _Pace:
 
 
 class _Ear:
-    """Lets libav speak while anybody listens to it."""
+    """Lets libav speak while anybody listens to it; threads hear what is said to themselves, every word of it."""
 
     def __init__(self) -> None:
+        av.logging.set_skip_repeated(False)  # else the same wrong key might pass the second time
         self._lock = threading.Lock()
         self._listening = 0
 

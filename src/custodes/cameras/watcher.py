@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import contextlib
 import faulthandler
+import logging
 import os
 import signal
 import socket
@@ -59,6 +60,7 @@ _FIRST, _MOST = 0.25, 1.5
 """Seconds between two tries to reach the camera, at first and at most: it is back within three of its return."""
 _REFUSED = (5.0, 60.0)
 """Likewise where credentials are wrong: cameras lock those out who try too often."""
+_STEADY = 5.0  # seconds after which a camera counts as one that doesn't come and go
 _PAUSE = 2.0  # seconds before the substream is tried again
 _SLEEP = 1000  # milliseconds for which pictures wait that nobody looks at yet: a thread that is woken costs something
 _LOOK = 180  # milliseconds between looks at the substream
@@ -161,7 +163,7 @@ class Watcher:
             begun = time.monotonic()
             was_up, lost = self._once(why)
             why = lost or why
-            if was_up:
+            if was_up and time.monotonic() - begun > _STEADY:
                 wait = _FIRST
             least, most = _REFUSED if why == "refused" else (_FIRST, _MOST)
             wait = min(max(wait, least), most)
@@ -184,8 +186,10 @@ class Watcher:
                         self._take(picture)
                         if self._stopping.is_set():
                             break
-                except Lost as lost:
-                    self._lost(lost.code)  # before the connection is closed, which may take a while
+                except Lost as lost:  # told before the connection is closed, which may take a while
+                    if up or lost.code != before:
+                        self._out.put(Down(_now(), lost.code))
+                    self._interrupt()
                     return up, lost.code
                 finally:
                     self._live.interrupt()  # it has pictures that belong to the connection
@@ -204,8 +208,7 @@ class Watcher:
         self._woken = picture.at if soon else self._woken
         self._chores.put(lambda: self._gate.take(picture), picture.packet.size, soon=soon)
 
-    def _lost(self, why: str) -> None:
-        self._out.put(Down(_now(), why))
+    def _interrupt(self) -> None:
         self._chores.put(self._gate.interrupt)
         if self._recorder is not None:
             self._recorder.interrupt()
@@ -279,6 +282,7 @@ def _confess(error: BaseException) -> None:
 def main(arguments: list[str]) -> int:
     """Read the camera that the server tells of over a socket, and return the process's exit code."""
     av.logging.set_level(None)
+    logging.disable()
     cv2.setNumThreads(1)
     faulthandler.enable()
     ended = False

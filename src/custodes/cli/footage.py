@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias
 import typer
 
 from custodes.cameras.wanted import Area, Offence, RequestPurpose, Wanted
-from custodes.cli import officers
+from custodes.cli import evidence, officers
 from custodes.cli.arguments import Json, moment
 from custodes.cli.officers import AgencyFile, Output, check_free, now
 from custodes.cli.output import console, installation, print_done, print_json, print_rows, read, when, write
@@ -31,6 +31,7 @@ __all__ = ["program"]
 
 program = typer.Typer(help="Asking the public for footage: in public, or not at all.", no_args_is_help=True)
 officers.add_to(program)
+evidence.add_to(program)
 
 OfficerKeyFile: TypeAlias = Annotated[Path, typer.Option("--key", help="Your own private key's file.")]
 Certificate: TypeAlias = Annotated[Path, typer.Option("--certificate", help="Your certificate, from the agency.")]

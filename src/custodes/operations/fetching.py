@@ -41,13 +41,14 @@ _UNVOUCHED = "It fits together, but nothing shows whose ledger it is: give --vke
 _ALONE = "It fits together; no ledger vouches for it."
 
 
-def fetch(link: str, key: OfficerKey, folder: Path) -> Path:
+def fetch(link: str, key: OfficerKey, folder: Path, name: str = "") -> Path:
     """Fetch what somebody has shared, open it, and return the package.
 
     Args:
         link: as its owner gave it; hostile.
         key: the officer's.
-        folder: where the package is written to, as ``share-....zip``, for its owner's eyes alone.
+        folder: where the package is written to, for its owner's eyes alone.
+        name: of the file; ``share-....zip`` unless given.
 
     Raises:
         Invalid: if it is no link, or what comes is too large.
@@ -64,12 +65,12 @@ def fetch(link: str, key: OfficerKey, folder: Path) -> Path:
         with tempfile.TemporaryFile(dir=folder) as sealed_file:  # it is of no use to anybody without the key
             _download(told, key, sealed_file)
             sealed_file.seek(0)
-            return _opened(key, sealed_file, told.share, folder, told.key)
+            return _opened(key, sealed_file, told.share, folder / (name or f"{told.share}.zip"), told.key)
     except OSError as e:
         raise Unavailable(f"The package can't be written: {e.strerror}.") from e
 
 
-def open_package(sealed_path: Path, share: str, key: OfficerKey, folder: Path) -> Path:
+def open_package(sealed_path: Path, share: str, key: OfficerKey, folder: Path, name: str = "") -> Path:
     """Open a sealed package that was handed over by other means than a link.
 
     Args:
@@ -77,13 +78,14 @@ def open_package(sealed_path: Path, share: str, key: OfficerKey, folder: Path) -
         share: id of the share.
         key: the officer's.
         folder: where the package is written to.
+        name: of the file; ``share-....zip`` unless given.
 
     Raises:
         IntegrityError, Unavailable, Conflict: as :func:`fetch`.
     """
     try:
         with sealed_path.open("rb") as file:
-            return _opened(key, file, share, folder)
+            return _opened(key, file, share, folder / (name or f"{share}.zip"))
     except OSError as e:
         raise Unavailable(f"{sealed_path.name} can't be read, or the package not be written: {e.strerror}.") from e
 
@@ -115,9 +117,9 @@ def _download(link: ShareLink, key: OfficerKey, out: BinaryIO) -> None:
         raise Unavailable(f"The server can't be reached ({type(e).__name__}).", remedy="Try again later.") from e
 
 
-def _opened(key: OfficerKey, file: BinaryIO, share: str, folder: Path, share_key: bytes = b"") -> Path:
-    """Open a sealed package into a folder; it has its name when it is complete, and the link's key has signed it."""
-    place, draft = folder / f"{share}.zip", folder / f".{share}.{secrets.token_hex(4)}"
+def _opened(key: OfficerKey, file: BinaryIO, share: str, place: Path, share_key: bytes = b"") -> Path:
+    """Open a sealed package; it has its name when it is complete, and the link's key has signed it."""
+    draft = place.with_name(f".{place.name}.{secrets.token_hex(4)}")
     if place.exists():
         raise Conflict(f"{place} is there already.", remedy="Check that, or move it away.")
     try:

@@ -18,7 +18,7 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any, BinaryIO
@@ -41,6 +41,8 @@ _HEAD = struct.Struct(">cI")
 _MOST_PART = 1 << 30
 _PATIENCE = 120.0
 """Seconds without a word after which the process is ended."""
+_ENDS = 5.0
+"""Seconds for which it may take its leave, when all is said."""
 _STILL_EVERY = 15
 """Pictures from one that is shown on the way to the next."""
 _STILL_SIDE = 640
@@ -159,6 +161,8 @@ class Redactor:
                     process.stdin.write(job)
                     process.stdin.close()
                     yield process.stdout, watch
+                    with suppress(subprocess.TimeoutExpired):
+                        process.wait(_ENDS)
                 finally:
                     watch.end()
         except (OSError, struct.error) as e:
