@@ -169,6 +169,18 @@ def test_faces_are_blurred_if_that_is_wished(house: House, tmp_path: Path) -> No
     assert (house.asked, entry["blurred"]) == ([True], True)
 
 
+def test_a_clip_that_is_handed_out_is_the_same(house: House, tmp_path: Path) -> None:
+    """For whoever has no folder here: the bytes of an export, one entry, and nobody else's camera."""
+    path, span = tmp_path / "clip.mp4", house.segments[0].span
+    house.exports.export(house.owner, "door", span, path)
+    [entry] = house.entries(lambda: house.exports.take(house.owner, "door", span))
+    assert (entry["request"]["action"], entry["outcome"], entry["camera"]) == ("ExportVideo", "done", house.camera.id)
+    assert entry["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
+    for who, when, kind in ((ME, span, NotFound), (house.owner, Span(DAY, DAY + 3_600_001), Invalid)):
+        with pytest.raises(kind):
+            house.exports.take(who, house.camera.id, when)
+
+
 def test_no_file_is_written_over(house: House, tmp_path: Path) -> None:
     """Neither one that is there, nor a link that leads nowhere, nor one that comes while the clip is made."""
     taken, link = tmp_path / "taken.mp4", tmp_path / "link.mp4"

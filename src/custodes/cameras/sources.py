@@ -8,7 +8,8 @@ a redirection, it isn't followed (``rtsp`` itself isn't on the list of protocols
 anything (``codec_whitelist``): what it must know of a stream stands in headers, and pictures are decoded only by the
 code that looks at them, within its limits.
 
-Certificates of ``rtsps`` aren't checked, as cameras make their own: nobody can listen in, but who answers is not proved.
+Certificates of ``rtsps`` aren't checked, as cameras make their own: who only listens hears nothing, but who answers is
+not proved.
 
 A URL may hold a user, a password or a stream key. It is a secret: :func:`redacted` is what may be shown of it.
 """

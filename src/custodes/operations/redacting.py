@@ -3,8 +3,8 @@
 
 Every picture is looked at, at up to 1280 pixels a side; what was found also hides the same place in the five pictures
 before and after, so that a face that is missed once stays hidden. A place is grown by 40 per cent and painted over with
-at most four cells from side to side, and these are blurred: what was there isn't in the file. Nobody should believe that
-no face is ever missed: the owner looks at the result before it goes anywhere. Sound is never part of it.
+at most four cells from side to side, and these are blurred: what was there isn't in the file. Nobody should believe
+that no face is ever missed: the owner looks at the result before it goes anywhere. Sound is never part of it.
 
 Encoded is VP9 (libvpx, BSD), in MP4.
 """
