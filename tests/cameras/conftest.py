@@ -10,9 +10,6 @@ import pytest
 from tests.cameras.footage import Visit, footage
 from tests.cameras.gst_rtsp import RtspServer, missing
 
-PASSWORD = "s3cret/one"
-"""Of the user ``owner``; percent-encoded it is ``s3cret%2Fone``."""
-
 
 @pytest.fixture(scope="session")
 def videos(tmp_path_factory: pytest.TempPathFactory) -> Path:

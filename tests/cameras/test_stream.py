@@ -153,7 +153,8 @@ def test_whatever_is_no_camera_is_left_in_time(rtsp_server: RtspServer) -> None:
         urls = [f"rtsp://127.0.0.1:{port}/a" for port in ports]
         found = list(pool.map(lambda url: _taken(url, 1000), urls))
     assert time.monotonic() - begun < 15
-    assert [why for _, why in found[:3]] == ["unreachable"] * 3
+    assert found[0] == ([], "unreachable")
+    assert all(not pictures and why in {"unreachable", "unreadable"} for pictures, why in found[1:3])
     assert found[3][1] in {"", "ended", "frozen", "unreadable"}  # noise may pass for pictures
     assert found[4] == ([], "unreadable")
 
