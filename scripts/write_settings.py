@@ -21,8 +21,8 @@ _INTRODUCTION = """\
 
 Every setting has a default, so none is needed. A TOML file overrides the defaults; the variable `CUSTODES_CONFIG`
 names it. Environment variables override the file. A variable that is set to nothing counts as not set; a list in a
-variable is separated as the system's `PATH` is, a list of URLs by spaces. Settings that don't exist, have the wrong type
-or lie out of range are refused at the start.
+variable is separated as the system's `PATH` is, a list of URLs by spaces. Settings that don't exist, have the wrong
+type or lie out of range are refused at the start.
 
 ```toml
 data = "/var/lib/custodes"
