@@ -22,7 +22,7 @@ from custodes.app import App
 from custodes.cameras.index import SegmentIndex
 from custodes.cameras.model import Camera, Event, News, NewsKind, Segment, Span
 from custodes.cameras.paths import start_of
-from custodes.config import Cameras, Config
+from custodes.config import Cameras, Config, Mqtt
 from custodes.governance import OPERATOR, Caller, ConsentKind, OrgClass, Purpose, Role
 from custodes.operations.agreements import Agreement
 from custodes.operations.cameralive import PartKind
@@ -78,9 +78,10 @@ def files(folder: Path, *, complete: bool = True) -> set[int]:
     return {at[0] for at in told if at is not None and at[1] == complete}
 
 
-def household(data: Path, **settings: object) -> tuple[App, Caller]:
+def household(data: Path, mqtt: Mqtt | None = None, **settings: object) -> tuple[App, Caller]:
     """Make an installation with a household."""
-    app = App.open(Config(data=data, cameras=Cameras(segment_seconds=1.0, free_bytes=0, **settings)))
+    cameras = Cameras(segment_seconds=1.0, free_bytes=0, **settings)
+    app = App.open(Config(data=data, mqtt=mqtt or Mqtt(), cameras=cameras))
     home = app.people.add_organisation(ME, "Home", OrgClass.HOUSEHOLD, "US-CA").id
     owner = app.people.add(ME, home, "ana@home.example", "Ana", (Role.ADMIN, Role.USER)).id
     return app, Caller(owner, Purpose.HOME_SECURITY)
@@ -195,6 +196,33 @@ def test_a_camera_that_is_changed_begins_anew_and_one_that_is_removed_is_gone(sc
         awaited(lambda: view.ended, SECONDS)
     awaited(lambda: not psutil.pid_exists(second) and not scene.folder(garden).exists(), SECONDS)
     assert garden.id not in scene.watchers._runners
+
+
+def test_the_broker_is_told_of_one_organisation_for_good(tmp_path: Path) -> None:
+    """When its cameras rest, or are gone, no neighbour follows; with several the log says that it takes the setting."""
+    app, owner = household(tmp_path / "data", mqtt=Mqtt(host="127.0.0.1"))
+    told: list[tuple[str, set[str]]] = []
+
+    def round_of(watchers: Watchers) -> list[tuple[str, set[str]]]:
+        told.clear()
+        watchers._mqtt.show = lambda organisation, cameras: told.append((organisation, set(cameras)))
+        watchers._show(app.keeping.enabled())
+        return list(told)
+
+    home, first, late = app.guard.organisation_of(owner), Watchers(app), Watchers(app)
+    mine = app.cameras.add(owner, "door", "rtsp://192.0.2.7/a")
+    assert round_of(first) == [(home, {mine.id})]
+    other = app.people.add_organisation(ME, "Next door", OrgClass.HOUSEHOLD, "US-CA").id
+    nia = app.people.add(ME, other, "nia@next.example", "Nia", (Role.ADMIN, Role.USER)).id
+    app.cameras.add(Caller(nia, Purpose.HOME_SECURITY), "gate", "rtsp://192.0.2.8/a")
+    mine = app.cameras.change(owner, replace(mine, enabled=False))
+    assert round_of(first) == [(home, set())]
+    with structlog.testing.capture_logs() as logged:
+        assert round_of(late) == round_of(late) == []
+    assert [e["log_level"] for e in logged] == ["warning"]
+    app.cameras.remove(owner, mine.id)
+    assert round_of(first) == [(home, set())]
+    app.close()
 
 
 def test_nothing_runs_any_more_when_the_server_ends(tmp_path: Path, videos: dict[str, Path]) -> None:

@@ -204,7 +204,9 @@ class Cameras:
     """Cameras: what is read, recorded and looked at."""
 
     folder: str = _setting("", "Folder of recorded video; empty means DATA/video.", unit="path")
-    files: str = _setting("", "Folder below which files may stand in for cameras; empty lets none.", unit="path")
+    files: str = _setting(
+        "", "Folder below which files may stand in for cameras, of every organisation; empty lets none.", unit="path"
+    )
     run: bool = _setting(True, "The server runs the cameras that are enabled.")
     segment_seconds: float = _setting(
         10.0, "Least length of a file of recorded video; it ends before the next key picture.", unit="seconds", least=1
@@ -235,7 +237,7 @@ class Mqtt:
     password: str = _setting("", "Password there.")
     tls: bool = _setting(False, "Whether the connection is encrypted; the broker's certificate is then checked.")
     organisation: str = _setting(
-        "", "Organisation whose cameras are told of, by id; empty for the only one that has cameras."
+        "", "Organisation whose cameras are told of, by id; empty for the only one that has cameras, if it is that."
     )
     prefix: str = _setting("custodes", "First part of all topics.", form=r"[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*")
     discovery: str = _setting(
@@ -261,6 +263,12 @@ class Streams:
     """Where stream processors send what they find, which Rekognition sends to Kinesis and SNS."""
 
     folder: str = _setting("", "Folder of the NDJSON files of data streams; empty means DATA/streams.", unit="path")
+    retention_days: float = _setting(
+        30.0,
+        "What was written there is deleted so long after the day on which it was.",
+        unit="days",
+        least=1,
+    )
     webhooks: tuple[str, ...] = _setting((), "URLs to which data streams may be sent; others are refused.")
     webhook_secret: str = _setting(
         "",

@@ -3,12 +3,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import re
 import socket
 import struct
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -27,14 +30,16 @@ from websockets.sync.client import ClientConnection, connect
 from custodes.api import server
 from custodes.cameras.model import Camera, Sighting, Span, Spot, Zone
 from custodes.errors import NotFound
-from custodes.governance import Action
+from custodes.governance import OPERATOR, Action, Caller, OrgClass, Purpose, Role, StopScope
 from custodes.operations.cameralive import LivePart, PartKind
+from custodes.operations.exporting import Taken
 
 HERE = "/console/cameras"
 MIME = 'video/mp4; codecs="avc1.64001f"'
 JPEG = (DATA / "obama_1.jpg").read_bytes()
 SECRETS = ("sesame", "door:")
 NOBODY = "cam-0123456789abcdef"
+ME = Caller(OPERATOR, Purpose.PHOTO_LIBRARY)
 
 
 @pytest.fixture(scope="module")
@@ -239,6 +244,20 @@ def test_a_live_view_ends_with_its_camera(house: Filmed, ana: Browser) -> None:
         heard(view, "state")
         house.app.cameras.remove(house.caller(), camera.id)
         assert closed(view) == 4004
+
+
+def test_a_live_view_ends_when_its_use_is_stopped(house: Filmed, enter: Callable[[str], Browser]) -> None:
+    """The rules decide on it anew while it goes on: the kill switch ends it, and says so."""
+    app = house.app
+    home = app.people.add_organisation(ME, "Third", OrgClass.HOUSEHOLD, "US-CA").id
+    board = app.people.add_organisation(ME, "Board", OrgClass.OVERSIGHT, "US").id
+    house.people["kim"] = app.people.add(ME, home, "kim@home.example", "Kim", (Role.ADMIN, Role.USER)).id
+    olga = Caller(app.people.add(ME, board, "olga@board.example", "Olga", (Role.OVERSIGHT,)).id, Purpose.OVERSIGHT)
+    with live(house, enter("kim"), house.camera("Gate", "kim").id) as view:
+        heard(view, "state")
+        app.oversight.stop(olga, StopScope.ORGANISATION, home, "for a test")
+        assert "base.stopped" in str(heard(view, "refused"))
+        assert closed(view) == 1008
 
 
 def test_a_mask_that_is_drawn_meanwhile_is_told(house: Filmed, ana: Browser) -> None:
@@ -614,6 +633,66 @@ def test_storage_shows_what_is_on_the_disk(house: Filmed, ben: Browser, video: P
     assert f"{size / 1000:.1f} kB" in section[: section.index("</section>")]
     assert "Nothing is recorded yet." in page
     assert "free on the disk" in page
+
+
+# --- a clip to keep ---
+
+
+def test_a_clip_is_made_and_sent(house: Filmed, ben: Browser, video: Path) -> None:
+    """As it was recorded, with its hash; what is on its way lies in no file that has a name."""
+    camera = house.camera("Balcony")
+    first, _ = house.record(camera, DAY, video)
+    path, there = f"{HERE}/{camera.id}/export", set(house.app.config.video.rglob("*"))
+    assert "2026-11-25" in ben.get(f"{path}?from={DAY}&to={DAY + 2000}").text
+    answer = ben.post(path, {"from": str(DAY), "to": str(DAY + 2000)})
+    assert answer.headers["content-type"] == "video/mp4"
+    assert answer.headers["content-disposition"] == f'attachment; filename="{camera.id}-{first.start}.mp4"'
+    assert int(answer.headers["content-length"]) == len(answer.content)
+    assert answer.headers["x-content-sha256"] == hashlib.sha256(answer.content).hexdigest()
+    with av.open(io.BytesIO(answer.content)) as film:
+        assert len(list(film.decode(video=0))) == 20
+    assert set(house.app.config.video.rglob("*")) == there
+    awaited(lambda: not house.application._gate.downloads._taken)
+    assert last_entry(house)["sha256"] == answer.headers["x-content-sha256"]
+
+
+@pytest.mark.parametrize(("start", "to"), [("", ""), ("-1", "5"), ("5", "5"), (str(DAY), str(DAY + 3_600_001))])
+def test_a_clip_that_cannot_be_meant_is_not_made(
+    house: Filmed, ben: Browser, door: Camera, start: str, to: str
+) -> None:
+    """It is said, and no place is taken by it."""
+    path = f"{HERE}/{door.id}/export"
+    ben.get(f"{path}?from={DAY}&to={DAY + 1}")
+    assert ben.post(path, {"from": start, "to": to}).status_code == 400
+    assert not house.application._gate.downloads._taken
+
+
+def test_clips_take_no_place_of_others(
+    house: Filmed, ana: Browser, ben: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While one is made, its owner gets no second one, and others theirs; pictures and models don't wait for it."""
+    camera, going = house.camera("Terrace"), threading.Event()
+    path, form, gate = f"{HERE}/{camera.id}/export", {"from": str(DAY), "to": str(DAY + 1)}, house.application._gate
+
+    def take(_: object, caller: Caller, *told: object, **more: object) -> Taken:
+        if caller.principal == house.people["ana"]:
+            assert going.wait(20)
+        return Taken(io.BytesIO(b"film"), 4, "", Span(DAY, DAY + 1), derivative=False)
+
+    monkeypatch.setattr(type(house.app.exports), "take", take)
+    monkeypatch.setattr(type(house.app.exports), "still", lambda *told: b"jpeg")
+    with ThreadPoolExecutor(1) as pool:
+        for browser in (ana, ben):
+            browser.get(f"{path}?from={DAY}&to={DAY + 1}")
+        first = pool.submit(ana.http.post, path, data=form | {"csrf": ana.csrf})
+        awaited(lambda: gate.clips.running)
+        assert gate.inference.running == gate.quick.running == 0
+        assert ana.http.post(path, data=form | {"csrf": ana.csrf}).status_code == 429
+        assert ana.http.get(f"{HERE}/{camera.id}/snapshot.jpg").status_code == 200
+        assert ben.post(path, form).content == b"film"
+        going.set()
+        assert first.result().content == b"film"
+    awaited(lambda: not gate.downloads._taken)
 
 
 # --- the frame ---

@@ -55,6 +55,27 @@ def test_client_that_hung_up_gets_no_inference(gate: Gate) -> None:
     assert gate.inference.seconds > 0.01
 
 
+def test_clips_of_one_hold_up_nobody_else(gate: Gate) -> None:
+    """Nobody has a second one in work, whoever waits for another's gets its turn, and models and stills go on."""
+
+    async def session() -> None:
+        go = threading.Event()
+        first = asyncio.create_task(gate.clips.run(go.wait, owner="ana"))
+        await asyncio.sleep(0)
+        with pytest.raises(Throttled, match="you have asked for"):
+            await gate.clips.run(lambda: 0, owner="ana")
+        assert await gate.clips.run(lambda: 1, owner="ben") == 1
+        assert await gate.stills.run(lambda: 2, owner="ana") == 2
+        assert await gate.inference.run(lambda: 3, owner="ana") == 3
+        go.set()
+        await first
+        assert await gate.clips.run(lambda: 4, owner="ana") == 4
+
+    asyncio.run(session())
+    assert gate.throttled[Cause.SHARE] == 1
+    assert not gate.clips._places._taken
+
+
 def test_queue_is_bounded_in_length_and_time(gate: Gate) -> None:
     """Who finds the queue full is refused at once, who waits too long later; other pools go on."""
     done: list[int] = []

@@ -57,9 +57,10 @@ class Filmed:
         return Caller(self.people[who], Purpose.HOME_SECURITY)
 
     def invitation(self, who: str) -> str:
-        """Return the path at which somebody sets a password."""
+        """Return the path at which somebody sets a password; Ben is invited by Ana, whose household it is."""
         purpose = Purpose.CRIMINAL_INVESTIGATION if who == "pat" else Purpose.HOME_SECURITY
-        return f"/console/invitation/{self.app.invitations.invite(_ME, self.people[who], [purpose]).token}"
+        by = self.caller("ana") if who == "ben" else _ME
+        return f"/console/invitation/{self.app.invitations.invite(by, self.people[who], [purpose]).token}"
 
     def camera(self, name: str, who: str = "ana", **settings: object) -> Camera:
         """Set up a camera; further settings are those of :class:`Camera`."""

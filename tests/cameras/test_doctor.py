@@ -17,6 +17,7 @@ import orjson
 import pytest
 from tests.cameras.footage import footage
 from tests.cameras.gst_rtsp import RtspServer
+from tests.cameras.kernel import landlock
 
 from custodes.cameras import probing
 from custodes.cameras.doctor import Disk, Finding, Findings, Verdict, examine, findings_of
@@ -236,11 +237,14 @@ def test_what_the_process_says_is_checked(stand_in: Callable[[str], None], chang
     assert measure(ASK).why == "died"
 
 
-def test_the_process_has_little_memory_and_writes_no_files(tmp_path: Path) -> None:
-    """Within its limits it can neither take all memory nor write to the disk."""
+def test_the_process_has_little_memory_and_no_files(tmp_path: Path) -> None:
+    """Within its limits it can neither take all memory nor write to the disk, nor read what is none of its business."""
+    (tmp_path / "files").mkdir()
+    (tmp_path / "key").touch()
     script = f"""
-from custodes.cameras.probing import _limit
-_limit(5)
+from pathlib import Path
+from custodes.cameras.probing import Ask, _limit
+_limit(Ask("rtsp://192.0.2.1/", {str(tmp_path / "files")!r}, 1.0, 1.0))
 try:
     bytearray(3 << 30)
 except MemoryError:
@@ -252,9 +256,14 @@ try:
         f.write(b"x")
 except OSError:
     print("no files")
+try:
+    Path({str(tmp_path / "key")!r}).read_bytes()
+except PermissionError:
+    print("no keys")
 """
     run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=20, check=True)
-    assert run.stdout.split("\n")[:2] == ["no memory", "no files"]
+    keys = ["no keys"] if landlock() else []
+    assert run.stdout.split() == " ".join(["no memory", "no files", *keys]).split()
 
 
 # --- what to think of it ---

@@ -8,6 +8,7 @@ import av
 import pytest
 from av.error import FFmpegError
 
+from custodes.cameras import sources
 from custodes.cameras.sources import SourceKind, parse_source, redacted
 from custodes.errors import Invalid
 
@@ -34,7 +35,7 @@ def test_a_camera_is_read_over_tcp(url: str, protocols: str) -> None:
 
 def test_a_camera_may_push() -> None:
     """RTMP is listened for where the URL says, with a key."""
-    source = parse_source("rtmp://192.0.2.1:1935/live/0123abcd-KEY", "")
+    source = parse_source("rtmp://127.0.0.1:1935/live/0123abcd-KEY", "")
     assert (source.kind, source.format) == (SourceKind.RTMP, "flv")
     assert source.options["rtmp_listen"] == "1"
     assert source.options["protocol_whitelist"] == "rtmp,tcp"
@@ -60,11 +61,13 @@ def test_a_camera_may_push() -> None:
         "rtsp://owner:a%0d%0aX-Header:b@camera/a",
         "rtsp://owner:s3#cret@camera/a",
         "rtsp://camera/" + "a" * 2048,
-        "rtmp://192.0.2.1/live",
-        "rtmp://192.0.2.1/live/short",
-        "rtmp://192.0.2.1/live/longenough listen=0",
-        "rtmp://192.0.2.1/live/longenough?x=1",
-        "rtmp://user:word@192.0.2.1/live/longenough",
+        "rtmp://127.0.0.1/live",
+        "rtmp://127.0.0.1/live/short",
+        "rtmp://127.0.0.1/live/longenough listen=0",
+        "rtmp://127.0.0.1/live/longenough?x=1",
+        "rtmp://user:word@127.0.0.1/live/longenough",
+        "rtmp://192.0.2.1/live/longenough",
+        "rtmp://nowhere.invalid/live/longenough",
         "rtmp:///live/longenough",
     ],
 )
@@ -72,6 +75,27 @@ def test_a_url_that_cannot_be_meant_is_refused(url: str) -> None:
     """Other kinds, missing hosts and keys, and characters that would mean something to somebody else are refused."""
     with pytest.raises(Invalid):
         parse_source(url, "/")
+
+
+@pytest.mark.parametrize(
+    "host", ["169.254.169.254", "0xA9FEA9FE", "2852039166", "[fe80::1]", "[::ffff:169.254.1.1]", "0.0.0.0", "name"]
+)
+def test_no_camera_is_where_clouds_keep_secrets(host: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A link-local address is refused, however it is written, and so is a name that stands for one."""
+    known = sources.looked_up
+    monkeypatch.setattr(sources, "looked_up", lambda h, p: ("10.0.0.1", "fe80::1") if h == "name" else known(h, p))
+    for scheme in ("rtsp", "rtsps"):
+        with pytest.raises(Invalid, match="link-local"):
+            parse_source(f"{scheme}://user:word@{host}:80/latest", "")
+
+
+def test_a_camera_is_not_this_server() -> None:
+    """Its own port is refused at whichever address of the machine; another program there may stand for a camera."""
+    for url in ("rtsp://127.0.0.1:8400/a", "rtsp://127.9.9.9:8400/a", "rtsp://[::ffff:127.0.0.1]:8400/a"):
+        with pytest.raises(Invalid, match="this server"):
+            parse_source(url, "", own_port=8400)
+    assert parse_source("rtsp://127.0.0.1:8554/a", "", own_port=8400).kind == SourceKind.RTSP
+    assert parse_source("rtsp://192.0.2.7:8400/a", "", own_port=8400).kind == SourceKind.RTSP
 
 
 def test_a_file_lies_below_its_folder(tmp_path: Path) -> None:

@@ -382,6 +382,7 @@ def test_what_can_be_is_believed(monkeypatch: pytest.MonkeyPatch) -> None:
         (Moof(_NOW, False), b"m"),
     ):
         process, said = _impostor(message, payload)
+        process.credit()
         assert list(process.messages()) == [(message, payload)]
         said.close()
         process.stop(0)

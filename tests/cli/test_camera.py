@@ -22,7 +22,7 @@ from custodes.cameras import doctor
 from custodes.cameras.model import Camera, Event, Sighting
 from custodes.cli import camera as commands
 from custodes.config import Config
-from custodes.governance import Caller, Purpose
+from custodes.governance import Caller, Purpose, Role
 
 SECRET = "s3cret/w@rd"
 QUOTED = "s3cret%2Fw%40rd"
@@ -133,6 +133,17 @@ def test_a_camera_is_added_shown_changed_and_removed(house: House) -> None:
     assert house.get("hallway").url == URL
     assert house.tell("remove", "hallway", "--yes") == {"id": made["id"], "removed": True}
     assert house.tell("show", made["id"], status=1)["error"] == "NotFound"
+
+
+def test_where_video_comes_from_is_for_administrators(house: House, front: Camera) -> None:
+    """Who just lives there sees the camera, and neither of its addresses; the administrator lets them in."""
+    home = house.app.people.principal(house.owner.principal).organisation
+    eve = house.app.people.add(house.owner, home, "eve@example.org", "Eve", [Role.USER])
+    key = house.app.identity.create_key(house.owner, principal=eve.id, purpose=Purpose.HOME_SECURITY)
+    house.app.identity.write_credentials(house.folder / "eve.key", key, "us-east-1")
+    who = {"CUSTODES_CREDENTIALS": str(house.folder / "eve.key")}
+    [row], shown = house.tell("list", **who), house.tell("show", "front", **who)
+    assert (row["id"], row["url"], shown["url"], shown["substream"]) == (front.id, None, None, None)
 
 
 def test_people_read_sentences(house: House, front: Camera) -> None:

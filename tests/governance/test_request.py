@@ -17,6 +17,7 @@ from custodes.governance.request import (
     Act,
     Action,
     AuthorityFacts,
+    CameraFacts,
     CaseFacts,
     ConsentFacts,
     EvaluationFacts,
@@ -79,6 +80,8 @@ _USE = st.builds(
         st.builds(EvaluationFacts, st.booleans(), _COUNT, _PERCENT, _COUNT, st.booleans(), _COUNT, _COUNT)
     ),
     discloses=_maybe(_SET),
+    camera=_maybe(st.builds(CameraFacts, st.booleans(), _TEXT)),
+    police=_maybe(st.booleans()),
 )
 _ACT = st.builds(
     Act,
@@ -98,6 +101,8 @@ _ACT = st.builds(
     police=_maybe(st.booleans()),
     case_kind=_maybe(_TEXT),
     target_org=_maybe(_ORG),
+    approved_by=_maybe(_SET),
+    household=_maybe(st.booleans()),
 )
 _ACTIONS = {kind: [a for a in Action if (a in module._ACTS) == (kind is Act)] for kind in (Use, Act)}
 REQUESTS = st.builds(Request, _TEXT, st.sampled_from(_ACTIONS[Use]), _USE) | st.builds(
@@ -251,7 +256,7 @@ def test_facts_that_came_later_are_not_in_what_was_written_before() -> None:
     assert (read.facts.review, read.facts.case) == (None, CaseFacts("missing-person", open=True, own=True))
     written = to_json(read)["facts"]
     assert written["case"] == OLD["facts"]["case"]
-    assert not {"review", "exigency_overdue", "evaluation", "discloses"} & set(written)
+    assert not {"review", "exigency_overdue", "evaluation", "discloses", "camera", "police"} & set(written)
     act = Act(datetime(2026, 1, 1, tzinfo=UTC), OrganisationFacts(OrgClass.GENERAL), "photo-library", "olga")
     told = to_json(Request("olga", Action.MANAGE_CASES, act))["facts"]
-    assert not {"case_kind", "target_org", "police"} & set(told)
+    assert not {"case_kind", "target_org", "police", "household"} & set(told)

@@ -277,7 +277,9 @@ def test_police_see_no_household_video_on_whatever_ground(action: Action) -> Non
     for roles in (frozenset(Role), frozenset({Role.USER})):
         seen = _seen(rules, action, _filmed(OrgClass.LAW_ENFORCEMENT, roles, tuple(Purpose)))
         assert seen == {KEPT: 10 * len(PLACES) * 2 * 2 * 2 * 5 * 2}
-    home = _seen(rules, action, _filmed(OrgClass.HOUSEHOLD, frozenset({Role.USER}), (Purpose.HOME_SECURITY,)))
+    uses = list(_filmed(OrgClass.HOUSEHOLD, frozenset({Role.USER}), (Purpose.HOME_SECURITY,)))
+    assert not _seen(rules, action, (replace(use, police=True) for use in uses))["permitted"], "nor one who lives there"
+    home = _seen(rules, action, iter(uses))
     assert home["permitted"] >= 10, "the same facts let a household look, or this shows nothing"
     assert KEPT not in home
 

@@ -167,19 +167,26 @@ class Home:
 _NUMBERS: Iterator[int] = iter(range(1_000_000))
 
 
-def move_in(world: World, *, jurisdiction: str = "US-CA", zones: tuple[Zone, ...] = ()) -> Home:
-    """Let a household move into an installation, with one camera that recognises nobody yet."""
+def move_in(
+    world: World,
+    *,
+    jurisdiction: str = "US-CA",
+    zones: tuple[Zone, ...] = (),
+    org_class: OrgClass = OrgClass.HOUSEHOLD,
+) -> Home:
+    """Let a household (or a company) move into an installation, with one camera that recognises nobody yet."""
     app, number = world.app, next(_NUMBERS)
     begun = app.ledger.size()
-    organisation = app.people.add_organisation(ME, f"Home {number}", OrgClass.HOUSEHOLD, jurisdiction).id
+    organisation = app.people.add_organisation(ME, f"Home {number}", org_class, jurisdiction).id
+    purpose = Purpose.HOME_SECURITY if org_class == OrgClass.HOUSEHOLD else Purpose.ACCESS_CONTROL
     person = app.people.add(ME, organisation, f"owner-{number}@home.example", "owner", [Role.ADMIN, Role.USER]).id
-    admin = Caller(person, Purpose.HOME_SECURITY)
+    admin = Caller(person, purpose)
     store, events = app.cameras._store, app.watching.events
     camera = Camera(
         id=f"cam-{number:016x}",
         organisation=organisation,
         by=person,
-        purpose=str(Purpose.HOME_SECURITY),
+        purpose=str(purpose),
         name="front door",
         url="rtsp://user:secret@192.0.2.7/stream",
         zones=zones,

@@ -190,12 +190,12 @@ def open_room(world: World, folder: Path) -> Room:
     request = check_request(document, (department.agency,), now)
     board = [make_board([department.document], [document])]
     vault = app.faces._references._vault
-    cameras, store, told = CameraStore(vault), ShareStore(vault), []
+    cameras, store, footage, told = CameraStore(vault), ShareStore(vault), FootageStore(), []
     log = app.ledger._log
     reader = BoardReader((), lambda: board[0], clock=world.clock)
     redactor = SameProcess(Redactor(world.config), app.engines.default)
     previews = Previews(redactor)
-    inbox = RequestInbox(app.guard, app._database, cameras, SegmentIndex(), reader, FootageStore().trusted, previews)
+    inbox = RequestInbox(app.guard, app._database, cameras, SegmentIndex(), reader, footage.trusted, previews)
     folder_of_shares = world.config.shares
     return Room(
         world,
@@ -206,8 +206,10 @@ def open_room(world: World, folder: Path) -> Room:
         reader,
         previews,
         inbox,
-        ShareOperations(app.guard, app._database, store, inbox, log, folder_of_shares, ENDPOINT, reader.offset),
-        Releasing(app.guard, app._database, store, folder_of_shares, told.append),
+        ShareOperations(
+            app.guard, app._database, store, footage, inbox, log, folder_of_shares, ENDPOINT, reader.offset
+        ),
+        Releasing(app.guard, app._database, store, footage, folder_of_shares, told.append),
         ProcessOperations(app.guard, app._database, app.identity._registry, vault, told.append),
         redactor,
         cameras,

@@ -284,7 +284,8 @@ def test_what_a_killed_recorder_left_is_taken_up(house: House, video: Path) -> N
     part.write_bytes(path.read_bytes()[:-100])
     path.unlink()
     event = house.happen(camera, HOUR, open_=True)
-    house.keeping.keep_segment(replace(first, start=first.start - 5000, end=first.end - 5000))  # which is gone
+    with house.kept.database.transaction() as c:
+        house.kept.index.add(c, replace(first, start=first.start - 5000, end=first.end - 5000))  # which is gone
     house.keeping.recover(camera)
     with house.kept.database.read() as c:
         found = house.kept.index.list(c, camera.id, ALWAYS)

@@ -66,7 +66,13 @@ class Line:
 
     def __post_init__(self) -> None:
         self.run = CameraRun(
-            self.camera, self.keeping, self.watcher, self.hub, self.told.append, lambda: self.credits.append(None)
+            self.camera,
+            self.keeping,
+            self.watcher,
+            self.hub,
+            self.told.append,
+            lambda: self.credits.append(None),
+            lambda: AT,
         )
 
     def say(self, *messages: Message, payload: bytes = b"") -> None:

@@ -154,7 +154,8 @@ def test_to_everybody_else_there_is_no_such_camera(street: Street, video: Path) 
     ways, none = (looks(street, k, first.start) | changes(street, k) for k in (camera, never))
     del ways["add"]
     for who in (street.nia, street.world.officer, ME):
-        assert camera not in street.app.cameras.list(who)
+        if who is not street.world.officer:  # whose class of organisation has no cameras to list
+            assert camera not in street.app.cameras.list(who)
         for name, what in ways.items():
             told = []
             for way in (what, none[name]):
@@ -172,6 +173,69 @@ def test_the_rules_themselves_keep_the_police_away(street: Street) -> None:
         for action in ("ViewVideo", "ExportVideo"):
             denied = street.world.denied(lambda a=action, p=police: guard.check_use(p, a, camera=camera.organisation))
             assert {"base.household-cameras", "base.camera-own", "base.cameras-of-class"} <= set(denied)
+
+
+@pytest.mark.parametrize("by", ["key", "login"])
+def test_nobody_lets_themselves_into_a_household(street: Street, by: str) -> None:
+    """The operator sets it up; once its administrator has a key or a login, only its own people manage it, for good."""
+    app, denied = street.app, lambda call: street.world.denied(call) == ["base.household-own"]
+    home = app.people.add_organisation(ME, by, OrgClass.HOUSEHOLD, "US-CA").id
+    ada, eve = (
+        app.people.add(ME, home, f"{name}-{by}@home.example", name, roles).id
+        for name, roles in (("ada", [Role.ADMIN]), ("eve", [Role.USER]))
+    )
+    app.people.set_roles(ME, eve, [Role.USER, Role.REVIEWER])
+    app.identity.create_key(ME, principal=eve, purpose=Purpose.HOME_SECURITY)  # somebody who can't manage it yet
+    link = app.invitations.invite(ME, ada, [Purpose.HOME_SECURITY])
+    admin = Caller(ada, Purpose.HOME_SECURITY)
+    if by == "key":
+        key = app.identity.create_key(ME, principal=ada, purpose=Purpose.HOME_SECURITY).access_key_id
+    else:
+        app.invitations.accept(link.token, "kettle and spoon and door")
+        key = app.identity.create_key(admin, principal=ada, purpose=Purpose.HOME_SECURITY).access_key_id
+    ways: dict[str, Callable[[Caller], object]] = {
+        "add": lambda who: app.people.add(who, home, f"mole-{by}@x.example", "mole", [Role.ADMIN, Role.USER]),
+        "set_roles": lambda who: app.people.set_roles(who, eve, [Role.ADMIN, Role.USER]),
+        "suspend": lambda who: app.people.suspend(who, eve, suspended=True),
+        "invite": lambda who: app.invitations.invite(who, eve, [Purpose.HOME_SECURITY]),
+        "create_key": lambda who: app.identity.create_key(who, principal=eve, purpose=Purpose.HOME_SECURITY),
+        "revoke_key": lambda who: app.identity.revoke_key(who, key),
+    }
+    as_operators = {  # which concerns more than the household, and lets somebody in all the same
+        "add": lambda: app.people.add(ME, home, f"m-{by}@x.example", "mole", [Role.ADMIN, Role.OPERATOR]),
+        "set_roles": lambda: app.people.set_roles(ME, eve, [Role.ADMIN, Role.OPERATOR]),
+    }
+    assert all(denied(call) for call in as_operators.values())
+    assert all(denied(lambda what=what: what(ME)) for what in ways.values())
+    for what in ways.values():
+        what(admin)  # the last one takes the key away, which opens nothing
+    for suspended in (True, False):
+        app.people.suspend_organisation(ME, home, suspended=suspended)
+        assert all(denied(lambda what=what: what(ME)) for what in ways.values())
+
+
+def test_who_belongs_to_the_police_is_no_eye_in_a_household(street: Street, video: Path) -> None:
+    """Not as its administrator either, whatever they are called there: neither video nor cameras nor events."""
+    app, camera = street.app, street.add()
+    [first, *_] = street.record(camera, video)
+    bob = app.people.add(ME, camera.organisation, " BOB@example.org", "Robert", [Role.ADMIN, Role.USER]).id
+    who, no_eye = Caller(bob, Purpose.HOME_SECURITY), ["base.household-no-police"]
+    ways = looks(street, camera, first.start) | changes(street, camera)
+    ways |= {"list": app.cameras.list, "usage": app.cameras.usage, "events": app.sightings.list}
+    for name, what in ways.items():
+        assert street.world.denied(lambda what=what: what(who)) == no_eye, name
+    assert street.world.denied(lambda: app.guard.check(who, "ShareVideo")) == no_eye
+
+
+def test_whoever_may_not_look_is_told_of_no_cameras(street: Street) -> None:
+    """What there is, when it last recorded and how much is decided by the rules too; sources are for administrators."""
+    app, stray = street.app, replace(street.ben, purpose=Purpose.CRIMINAL_INVESTIGATION)
+    for what in (app.cameras.list, app.cameras.usage, lambda who: app.cameras.last(who, street.camera.id)):
+        what(street.ben)
+        assert street.world.denied(lambda what=what: what(stray)) == ["base.purpose-of-class"]
+    told: list[bool] = []
+    assert street.entries(lambda: told.extend(map(app.cameras.is_set_up_by, (street.ana, street.ben, ME)))) == []
+    assert told == [True, False, True]  # the operator those of the own door
 
 
 # --- what is on record ------------------------------------------------------------------------------------------------
@@ -192,6 +256,32 @@ def test_each_look_is_one_entry(street: Street, video: Path, monkeypatch: pytest
             assert (entry["request"]["action"], entry["outcome"]) == ("ViewVideo", "done")
             assert {"camera": camera.id, **noted[name]}.items() <= entry.items()
     assert street.app.cameras.segment_file(street.ben, camera.id, first.start).read_bytes()[4:8] == b"ftyp"
+
+
+def test_a_file_of_a_day_that_nobody_opened_is_an_entry(
+    street: Street, video: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One for each person, camera and day, and again after half a day or when too many others were opened since."""
+    camera, other = street.add(), street.add()
+    starts = {k.id: street.record(k, video)[0].start for k in (camera, other)}
+
+    def days(who: Caller, of: Camera) -> list[object]:
+        told = street.entries(lambda: street.app.cameras.segment_file(who, of.id, starts[of.id]))
+        assert all((e["request"]["action"], e["camera"]) == ("ViewVideo", of.id) for e in told)
+        return [e["day"] for e in told]
+
+    street.app.cameras.open_day(street.ben, camera.id, "2027-01-15")
+    asked = [(street.ben, camera), (street.ana, camera), (street.ana, camera), (street.ben, other), (street.ben, other)]
+    assert [len(days(*ask)) for ask in asked] == [0, 1, 0, 1, 0]
+    monkeypatch.setattr("custodes.operations.cameras._OPENED_FOR", -1.0)
+    street.app.cameras.open_day(street.ben, camera.id, "2027-01-15")
+    assert days(street.ben, camera) == ["2027-01-15"]
+    monkeypatch.undo()
+    street.app.cameras.open_day(street.ben, camera.id, "2027-01-15")
+    monkeypatch.setattr("custodes.operations.cameras._MOST_OPENED", 1)
+    for _ in range(len(street.app.cameras._opened._until)):  # each new one drops the one that was opened first
+        street.app.cameras.open_day(street.ana, other.id, "2027-01-14")
+    assert days(street.ben, camera) == ["2027-01-15"]
 
 
 def test_entries_name_nothing(street: Street) -> None:

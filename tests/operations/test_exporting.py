@@ -22,7 +22,8 @@ from tests.operations.sharingroom import SameProcess
 from custodes.cameras.model import Camera, Segment, Span, Spot, Zone
 from custodes.errors import Conflict, CustodesError, Denied, Invalid, NotFound, Unavailable
 from custodes.governance import Caller, OrgClass, Purpose, Role
-from custodes.operations.exporting import ExportOperations
+from custodes.operations import exporting
+from custodes.operations.exporting import ExportOperations, Taken
 from custodes.operations.redactor import Clip, Redactor
 
 DAY = 1_799_971_200_000
@@ -53,7 +54,9 @@ class House:
     def exports(self) -> ExportOperations:
         """What is tested."""
         app = self.world.app
-        return ExportOperations(app.guard, app._database, app.exports._index, app.cameras, self)
+        return ExportOperations(
+            app.guard, app._database, app.exports._index, app.cameras, self, self.world.config.video
+        )
 
     def hide(self, *zones: Zone) -> None:
         """Change the camera's zones."""
@@ -169,16 +172,30 @@ def test_faces_are_blurred_if_that_is_wished(house: House, tmp_path: Path) -> No
     assert (house.asked, entry["blurred"]) == ([True], True)
 
 
-def test_a_clip_that_is_handed_out_is_the_same(house: House, tmp_path: Path) -> None:
-    """For whoever has no folder here: the bytes of an export, one entry, and nobody else's camera."""
+def test_a_clip_that_is_handed_out_is_the_same(house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """For whoever has no folder here: the bytes of an export, one entry, and nobody else's camera; no file has a name.
+
+    What is larger than fits is refused before it is made.
+    """
     path, span = tmp_path / "clip.mp4", house.segments[0].span
     house.exports.export(house.owner, "door", span, path)
-    [entry] = house.entries(lambda: house.exports.take(house.owner, "door", span))
+    there = set(house.world.config.video.rglob("*"))
+    taken: list[Taken] = []
+    [entry] = house.entries(lambda: taken.append(house.exports.take(house.owner, "door", span)))
+    with taken[0].file as file:
+        assert file.read() == path.read_bytes()
+    assert taken[0].size == path.stat().st_size
+    assert set(house.world.config.video.rglob("*")) == there
     assert (entry["request"]["action"], entry["outcome"], entry["camera"]) == ("ExportVideo", "done", house.camera.id)
     assert entry["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
     for who, when, kind in ((ME, span, NotFound), (house.owner, Span(DAY, DAY + 3_600_001), Invalid)):
         with pytest.raises(kind):
             house.exports.take(who, house.camera.id, when)
+    house.asked.clear()
+    monkeypatch.setattr(exporting, "_MOST_TAKEN", house.segments[0].size - 1)
+    with pytest.raises(Invalid, match="of video"):
+        house.exports.take(house.owner, "door", span)
+    assert house.asked == []
 
 
 def test_no_file_is_written_over(house: House, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import base64
+import os
 import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -32,7 +33,7 @@ from custodes.cameras.schema import stream_processors
 from custodes.config import S3, Config, Mqtt, Streams
 from custodes.domain import Candidate
 from custodes.errors import Conflict, IntegrityError, Invalid, NotFound, Unavailable
-from custodes.governance import Caller, Purpose, Role
+from custodes.governance import Caller, OrgClass, Purpose, Role
 from custodes.operations import streamsinks
 from custodes.operations.processors import NewProcessor, ProcessorOperations, Source
 from custodes.operations.shots import Shot
@@ -77,9 +78,13 @@ class House(Home):
         runs.speak(Plain(self.world))
         return runs
 
+    def stream(self, name: str) -> Path:
+        """The file of a stream."""
+        return self.world.config.stream_folder / self.organisation / f"{name}.ndjson"
+
     def lines(self, name: str) -> list[dict]:
         """What was written to a stream."""
-        path = self.world.config.stream_folder / f"{name}.ndjson"
+        path = self.stream(name)
         return [orjson.loads(line) for line in path.read_bytes().splitlines()] if path.exists() else []
 
     def new(self, name: str, **more: object) -> NewProcessor:
@@ -115,9 +120,9 @@ def street(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     made.app.close()
 
 
-def settled(street: World) -> House:
-    """A household that knows Barack."""
-    moved = move_in(street)
+def settled(street: World, **more: object) -> House:
+    """A household (or another organisation) that knows Barack."""
+    moved = move_in(street, **more)
     made = House(**{k: getattr(moved, k) for k in Home.__dataclass_fields__})
     made.knows("barack", "obama_1")
     made.engines.made.clear()
@@ -313,16 +318,17 @@ def test_one_that_runs_is_neither_started_nor_changed_nor_deleted(house: House) 
 
 
 def test_names_are_unique_in_a_house(house: House, street: World) -> None:
-    """Another household may use the name, but not write to the file."""
+    """Another household may use the name, and has a file of its own by it."""
     house.processors.create(house.admin, house.new("door"))
     with pytest.raises(Conflict, match="Stream processor name already in use"):
         house.processors.create(house.admin, house.new("door"))
     other = move_in(street)
     theirs = House(**{k: getattr(other, k) for k in Home.__dataclass_fields__})
     theirs.knows("joe", "biden")
-    with pytest.raises(Conflict, match="stream is taken"):
-        theirs.processors.create(theirs.admin, theirs.new("door"))
-    theirs.processors.create(theirs.admin, theirs.new("door", output=file(f"door-{other.organisation}")))
+    theirs.set_up("door")
+    theirs.look(JOE)
+    assert [r["who"] for r in theirs.lines("door")] == [["joe"]]
+    assert house.lines("door") == []
     with pytest.raises(NotFound):
         house.processors.create(house.admin, replace(house.new("x"), source=Source("arn", camera=other.camera.id)))
 
@@ -358,7 +364,7 @@ def test_a_file_that_cannot_be_written_ends_it(home: House, monkeypatch: pytest.
     """A full disk leaves no half line, and the processor has failed."""
     home.set_up("full")
     home.look(BARACK)
-    before = (home.world.config.stream_folder / "full.ndjson").read_bytes()
+    before = home.stream("full").read_bytes()
     real = streamsinks.os.write
 
     def short(handle: int, data: memoryview) -> int:
@@ -369,7 +375,7 @@ def test_a_file_that_cannot_be_written_ends_it(home: House, monkeypatch: pytest.
     monkeypatch.setattr(streamsinks.os, "write", short)
     home.look(BARACK)
     assert home.state("full") == (State.FAILED, "The data stream can't be written: No space left on device.")
-    assert (home.world.config.stream_folder / "full.ndjson").read_bytes() == before
+    assert home.stream("full").read_bytes() == before
 
 
 def test_a_camera_of_its_own_runs_while_it_does(house: House) -> None:
@@ -417,8 +423,22 @@ def test_a_row_that_was_changed_does_not_open(house: House) -> None:
 # --- who is there -----------------------------------------------------------------------------------------------------
 
 
-def test_a_person_is_told_once_a_session(home: House, street: World) -> None:
+def test_no_picture_of_a_household_lies_in_a_bucket(home: House) -> None:
+    """Others read what lies there: one that would write there is refused, and neither made nor started."""
+    new = home.new("pictures", task=Presence(), output=None, topic=file("pictures"))
+    with pytest.raises(Invalid, match="household"):
+        home.processors.create(home.admin, replace(new, bucket=Bucket("door")))
+    made = home.processors.create(home.admin, new)
+    with home.database.transaction() as c:
+        home.processors._store.put(c, replace(made, bucket=Bucket("door")))
+    with pytest.raises(Invalid, match="household"):
+        home.processors.start(home.admin, "pictures")
+    assert home.state("pictures")[0] == State.STOPPED
+
+
+def test_a_person_is_told_once_a_session(street: World) -> None:
     """The first face of a session is told, with pictures in the bucket and an entry; its end is told, too."""
+    home = settled(street, org_class=OrgClass.GENERAL)
     session = home.set_up(
         "present", task=Presence(), output=None, topic=file("present"), bucket=Bucket("door", "/from/cam/")
     )
@@ -496,8 +516,8 @@ def test_files_are_private_whole_and_turned_over(tmp_path: Path, monkeypatch: py
     made = sinks(tmp_path)
     for n in range(5):
         made.send("org", file("door"), b'{"n":%d}' % n)
-    folder = tmp_path / "streams"
-    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    folder = tmp_path / "streams" / "org"
+    assert {stat.S_IMODE(f.stat().st_mode) for f in (folder, folder.parent)} == {0o700}
     kept = sorted(folder.iterdir())
     assert {stat.S_IMODE(p.stat().st_mode) for p in kept} == {0o600}
     assert len(kept) == 2
@@ -510,6 +530,25 @@ def test_files_are_private_whole_and_turned_over(tmp_path: Path, monkeypatch: py
         with pytest.raises(Unavailable, match="can't be written"):
             made.send("org", file(name), b"{}")
     assert (tmp_path / "elsewhere").read_bytes() == b""
+
+
+def test_lines_are_deleted_when_they_were_kept_long_enough(tmp_path: Path) -> None:
+    """A file has the lines of one day, and goes so many days after its last one; nothing else in the folder does."""
+    made, folder = sinks(tmp_path, streams=Streams(retention_days=2)), tmp_path / "streams" / "org"
+    made.send("org", file("door"), b'{"n":0}')
+    now = (folder / "door.ndjson").stat().st_mtime
+    os.utime(folder / "door.ndjson", (now - 86_400, now - 86_400))
+    made.send("org", file("door"), b'{"n":1}')
+    made.send("other", file("door"), b'{"n":2}')
+    [aside] = folder.glob("door.ndjson.*")
+    assert [p.read_bytes() for p in (aside, folder / "door.ndjson")] == [b'{"n":0}\n', b'{"n":1}\n']
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "theirs.ndjson").write_bytes(b"x")
+    (tmp_path / "streams" / "link").symlink_to(tmp_path / "elsewhere")
+    (folder / "notes.txt").write_bytes(b"x")
+    assert [made.run_retention(now + days * 86_400) for days in (0.9, 1.1, 2.1, 9)] == [0, 1, 2, 0]
+    assert sorted(p.name for p in (tmp_path / "streams").rglob("*") if p.is_file()) == ["notes.txt"]
+    assert (tmp_path / "elsewhere" / "theirs.ndjson").exists()
 
 
 def test_only_listed_urls_and_the_own_broker(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import http.server
 import socket
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -14,6 +15,7 @@ from email.utils import format_datetime
 
 import pytest
 from tests.cameras.agencyroom import Department, wanted
+from tests.cameras.badservers import bad_server
 from tests.operations.conftest import ME, World, open_world
 from tests.operations.sharingroom import Room, open_room
 
@@ -22,7 +24,7 @@ from custodes.cameras.documents import canonical
 from custodes.cameras.model import Span, Spot, Zone
 from custodes.errors import Invalid, NotFound, Throttled, Unavailable
 from custodes.governance import OrgClass, Role
-from custodes.operations import previews, requests
+from custodes.operations import boards, previews, requests
 from custodes.operations.boards import BoardReader
 from custodes.operations.previews import KEPT
 
@@ -93,11 +95,18 @@ def test_it_sees_none_that_does_not_hold(room: Room) -> None:
 
 
 def test_only_administrators_of_those_with_cameras_see_it(room: Room) -> None:
-    """Not somebody else in the house, not the police, whose try is on record; others see what concerns their own."""
-    house, world = room.house(), room.world
+    """Not somebody else in the house, not the police, and no try is on record; others see what concerns their own."""
+    house, world, code = room.house(), room.world, room.request.code
+    begun = world.app.ledger.size()
     for caller in (house.user, world.officer, world.rescuer):
-        assert "base.camera-administered" in world.denied(lambda caller=caller: room.inbox.inbox(caller))
-    assert world.entry()["outcome"] == "denied"
+        for look in (
+            lambda who: room.inbox.inbox(who),
+            lambda who: room.inbox.item(who, code),
+            lambda who: room.inbox.preview(who, code, house.camera.id, house.span),
+            lambda who: room.inbox.made(who, "0" * 32),
+        ):
+            assert "base.camera-administered" in world.denied(lambda look=look, caller=caller: look(caller))
+    assert world.app.ledger.size() == begun
     company = world.app.people.add_organisation(ME, "Corner shop", OrgClass.GENERAL, "US-WA").id
     person = world.app.people.add(ME, company, "shop@example.org", "shop", [Role.ADMIN])
     assert room.inbox.inbox(replace(house.admin, principal=person.id)) == ()
@@ -317,6 +326,46 @@ def test_a_bad_board_changes_nothing(site) -> None:
     assert "can't be reached" in gone.states()[0].problem
     assert "https://" in gone.states()[1].problem
     assert len([s for s in site.seen if "/other" in s[0]]) == 0
+
+
+def test_a_board_that_trickles_keeps_nothing_from_being_read(site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One whose headers never end is given up in time, while another is read; it is told of, and asked again."""
+    monkeypatch.setattr(boards, "_LONGEST", 0.4)
+    asked: list[bytes] = []
+
+    def trickle(client: socket.socket) -> None:
+        asked.append(client.recv(4096))
+        client.sendall(b"HTTP/1.1 200 OK\r\n")
+        while True:
+            client.sendall(b"X-A: b\r\n")
+            time.sleep(0.02)
+
+    with bad_server(trickle) as port:
+        urls = [f"http://127.0.0.1:{port}/v1/board", f"http://127.0.0.1:{site.server_port}/v1/board"]
+        made = BoardReader(urls, lambda: make_board([], []))
+        for times in (1, 2):
+            begun = time.monotonic()
+            assert made.round() == 1
+            assert time.monotonic() - begun < 1.4
+            assert [s.problem for s in made.states()] == ["The board's server talks too slowly.", ""]
+            assert len(asked) == times
+            assert not [t for t in made._threads.values() if t.is_alive()]
+
+
+def test_a_copy_is_kept_for_a_day(site) -> None:
+    """What its agency has taken back since isn't shown for longer than that, if the board can't be read any more."""
+    now, document = [1_800_000_000.0], Department().request()
+    site.answer = (200, make_board([], [document]).document, {})
+    url = f"http://127.0.0.1:{site.server_port}/v1/board"
+    made = BoardReader([url], lambda: make_board([], []), clock=lambda: now[0])
+    assert made.round() == 1
+    site.answer = (500, b"", {})
+    now[0] += 86_399
+    made.round()
+    assert made.documents() == (document,)
+    now[0] += 1
+    assert made.documents() == ()
+    assert made.states()[0].requests == 0
 
 
 def test_a_board_tells_how_far_the_clock_is_off(site) -> None:

@@ -5,23 +5,28 @@ from __future__ import annotations
 
 import secrets
 import shutil
+import threading
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import orjson
 import pytest
-from tests.cameras.agencyroom import Officer
+from tests.cameras.agencyroom import Officer, wanted
 from tests.operations.conftest import ME, World, open_world
 from tests.operations.sharingroom import ENDPOINT, House, Room, open_room
 
+from custodes.cameras import sharing as cameras_sharing
+from custodes.cameras.board import make_board
 from custodes.cameras.documents import to_ms
 from custodes.cameras.evidence import MANIFEST
 from custodes.cameras.model import NewsKind, Span, Spot, Zone
-from custodes.cameras.sharing import officer_signature
+from custodes.cameras.schema import share_nonces
+from custodes.cameras.sharing import check_request, officer_signature
 from custodes.errors import Conflict, Denied, IntegrityError, Invalid, NotFound, Unavailable
-from custodes.operations import releasing, sharing
+from custodes.operations import sharing
 from custodes.operations.fetching import open_package, verify
+from custodes.operations.releasing import Releasing
 from custodes.operations.sharing import HELD, ClipChosen, share_file
 
 
@@ -45,9 +50,14 @@ def room(world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Roo
 def share(room: Room, house: House, span: Span | None = None, **more: object):
     """Share what the household's camera has recorded; it is cut out, which is quick, unless it is told."""
     told = {"blurred": False} | more
-    return room.sharing.share(
-        house.admin, room.request.code, [ClipChosen(house.camera.id, span or house.span, "Porch")], **told
-    )
+    return looked(room, house, [ClipChosen(house.camera.id, span or house.span, "Porch")], **told)
+
+
+def looked(room: Room, house: House, clips: list[ClipChosen], *, blurred: bool = True, **more: object):
+    """Look at clips, and share them."""
+    for one in clips:
+        room.inbox.preview(house.admin, room.request.code, one.camera, one.span, blurred=blurred).result(20)
+    return room.sharing.share(house.admin, room.request.code, clips, blurred=blurred, **more)
 
 
 def signed(room: Room, share_id: str, officer: Officer | None = None, at: datetime | None = None, **more: str) -> dict:
@@ -145,7 +155,7 @@ def test_two_clips_and_no_proofs(room: Room, tmp_path: Path) -> None:
     house = room.house()
     spans = [Span(house.span.start + n * 1000, house.span.start + n * 1000 + 900) for n in range(2)]
     chosen = [ClipChosen(house.camera.name, s) for s in spans]
-    told = room.sharing.share(house.admin, room.request.code, chosen, blurred=False, with_proofs=False)
+    told = looked(room, house, chosen, blurred=False, with_proofs=False)
     package = opened(room, told.id, tmp_path)
     found = verify(package)
     assert found.sound
@@ -366,32 +376,113 @@ def test_what_is_fetched_while_it_is_revoked_is_not(room: Room) -> None:
     """The last look is in the transaction of the entry."""
     house = room.house()
     told = share(room, house)
-    real = room.releasing._why_not
+    real = room.releasing._is_signed
 
-    def meanwhile(*words: object) -> str:
+    def meanwhile(*words: object) -> bool:
         found = real(*words)
         room.sharing.revoke(house.admin, told.id)
         share_file(room.world.config.shares, told.id).write_bytes(b"left")
         return found
 
-    room.releasing._why_not = meanwhile
+    room.releasing._is_signed = meanwhile
     room.refused(lambda: fetch(room, told.id))
     assert room.told == []
     assert room.sharing.get(house.admin, told.id).fetched_at is None
 
 
-def test_strangers_do_not_fill_the_ledger(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Refusals of one share beyond twenty a minute are told together; unknown ids are none, and looked for so often."""
+def test_who_is_not_trusted_any_more_fetches_nothing(room: Room) -> None:
+    """A removed agency, a revoked certificate, one that is over: no share outlasts that, and its owner sees it."""
+    house, world, ann = room.house(), room.world, room.asking.certificate
+    told, now, store = share(room, house), world.clock.now, room.sharing._footage
+
+    def tried() -> str:
+        room.refused(lambda: fetch(room, told.id))
+        assert not room.sharing.is_there(told, world.clock.now)
+        return room.entries(world.app.ledger.size() - 1)[0]["why"]
+
+    world.app.footage.remove_agency(ME, room.department.agency.id)
+    assert tried() == "agency"
+    world.app.footage.enrol_agency(ME, room.department.document)
+    assert fetch(room, told.id)
+    with room.database.transaction() as c:
+        store.certify(c, ann, "org", "p", now)
+        store.revoke(c, ann.id, "org", now)
+    assert tried() == "certificate"
+    room.department.now = now
+    soon = room.department.officer("dan", not_after=now + timedelta(days=3))
+    others = (room.department.officer("eve"), room.department.officer("fay"))
+    document = room.department.approve(room.department.draft(soon, now=now), *others, now=now)
+    room.board[0], room.asking = make_board([], [document]), soon
+    room.request = check_request(document, (room.department.agency,), now)
+    short = share(room, house, expires=timedelta(days=7))
+    assert short.expires_at == soon.certificate.not_after
+    world.clock.forward(days=3)
+    room.refused(lambda: fetch(room, short.id))
+
+
+def test_a_copied_request_is_refused_after_a_restart_too(room: Room) -> None:
+    """By what the database has noted, which it forgets when the signature is too old in any case."""
+    house = room.house()
+    told = share(room, house)
+    good = signed(room, told.id)
+    room.releasing.fetch(told.id, **good).file.close()
+    again = Releasing(
+        room.world.app.guard, room.database, room.sharing._store, room.sharing._footage, room.sharing._folder
+    )
+    room.refused(lambda: again.fetch(told.id, **good))
+    assert room.entries(room.world.app.ledger.size() - 1)[0]["why"] == "repeated"
+    room.world.clock.forward(minutes=11)
+    assert fetch(room, told.id)
+    with room.database.read() as c:
+        assert len(c.execute(share_nonces.select()).all()) == 1
+
+
+def test_a_clip_that_is_not_ready_is_not_waited_for(room: Room) -> None:
+    """Whoever shares too early is told so at once, and keeps no thread."""
+    house, go_on = room.house(), threading.Event()
+    room.redactor.make = lambda *_, **__: go_on.wait(20)
+    with pytest.raises(Conflict, match="isn't ready"):
+        room.sharing.share(house.admin, room.request.code, [ClipChosen(house.camera.id, house.span)])
+    go_on.set()
+    assert room.sharing.list(house.admin) == ()
+
+
+def test_two_requests_of_one_code_are_not_mistaken(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that comes in the place of the one that was looked at isn't answered; of two at once none is shown."""
+    house, now = room.house(), room.world.clock.now
+    first, code = room.request, room.request.code
+    monkeypatch.setattr(cameras_sharing, "_code", lambda _: code)
+    other = room.department.request(wanted(now, text="Something else."), now)
+    made = room.inbox.preview(house.admin, code, house.camera.id, house.span, blurred=False)
+    made.result(20)
+    assert made.subject.digest == first.digest
+    room.board[0] = make_board([], [other])
+    with pytest.raises(Conflict, match="request was changed"):
+        room.sharing.share(
+            house.admin,
+            code,
+            [ClipChosen(house.camera.id, house.span, "", made.id)],
+            blurred=False,
+            digest=first.digest,
+        )
+    room.board[0] = make_board([], [other, first.document])
+    assert room.inbox.inbox(house.admin) == ()
+    room.board[0] = make_board([], [first.document])
+    assert share(room, house, digest=first.digest).digest == first.digest
+
+
+def test_strangers_do_not_fill_the_ledger_and_keep_nobody_out(room: Room) -> None:
+    """Refusals of one share beyond twenty a minute are told together, unknown ids are none; its officer fetches."""
     house, log = room.house(), room.world.app.ledger
     told = share(room, house)
-    monkeypatch.setattr(releasing, "_STRANGERS", 60)
     begun = log.size()
     bad = {"at": "1", "nonce": "2", "signature": "3"}
-    for _ in range(30):
-        room.refused(lambda: room.releasing.fetch(told.id, **bad))
+    for number in range(130):
         room.refused(lambda: room.releasing.fetch("share-" + secrets.token_hex(16), **bad))
+        if number < 30:
+            room.refused(lambda: room.releasing.fetch(told.id, **bad))
     assert log.size() - begun == 20
-    room.refused(lambda: fetch(room, told.id))  # beyond the bound this minute, for its owner's officer too
+    assert fetch(room, told.id)
     room.world.clock.forward(minutes=1)
     room.refused(lambda: room.releasing.fetch(told.id, **bad))
     assert room.entries(log.size() - 1)[0]["more"] == 10

@@ -6,8 +6,10 @@ from __future__ import annotations
 import pytest
 
 from custodes.app import App
+from custodes.cameras.model import Camera, Event, Sighting
 from custodes.domain import QualityFilter, SubjectStatus
 from custodes.errors import Code, Conflict, NotFound
+from custodes.gallery import Once
 from custodes.governance import OPERATOR, Caller, Purpose
 
 ME = Caller(OPERATOR, Purpose.PHOTO_LIBRARY, provenance="own")
@@ -101,6 +103,38 @@ def test_subjects_are_listed_and_deleted_and_their_faces_stay(app: App, faces: d
     with pytest.raises(NotFound) as e:
         app.subjects.delete(ME, "people", "o", None)
     assert e.value.code == Code.SUBJECT_MISSING
+
+
+def test_a_deleted_subject_is_named_by_no_event(app: App, faces: dict[str, str]) -> None:
+    """Sightings and its floor go with it; who has the name later isn't forgotten when the request is repeated."""
+    events, once = app.watching.events, Once("DeleteUser", "token", b"kim")
+    camera = Camera("cam-00000000000000aa", "org", ME.principal, str(ME.purpose), "door", "x", collection="people")
+    event, seen = Event("evt-00000000000000aa", camera.id, 1, 2), Sighting(1, 1, (0, 0, 1, 1), "kim", 97.5)
+
+    def is_known() -> bool:
+        with app._database.read() as c:
+            [sighting] = events.get(c, event.id).sightings
+            assert bool(sighting.subject) == bool(events.floor(c, "people", "kim"))
+            return sighting.subject == "kim"
+
+    def meet() -> None:
+        app.subjects.create(ME, "people", "kim", None)
+        with app._database.transaction() as c:
+            events.see(c, event.id, seen, b"")
+            events.raise_floor(c, "people", "kim", 90.0)
+
+    with app._database.transaction() as c:
+        app.cameras._store.add(c, camera)
+        events.begin(c, event, b"")
+    meet()
+    assert is_known()
+    app.subjects.delete(ME, "people", "kim", once)
+    assert not is_known()
+    meet()
+    app.subjects.delete(ME, "people", "kim", once)  # the same request once more: it was done
+    assert is_known()
+    with app._database.transaction() as c:
+        app.cameras._store.remove(c, camera.id)
 
 
 def test_a_name_is_taken_once(app: App) -> None:

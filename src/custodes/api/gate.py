@@ -3,9 +3,10 @@
 
 Inference gets as many threads as there are cores (the models release the interpreter lock); whatever only asks the
 database has threads of its own, so that it doesn't wait behind photos; so have the look-up of access keys, which
-decides whose bodies are read, and the probes of operators. What doesn't fit into a queue, or would hold too many
-bytes in memory, is refused at once; what waited too long is refused without being begun, and whose client has hung up
-is dropped. All bookkeeping belongs to the event loop's thread.
+decides whose bodies are read, and the probes of operators. What is made of recorded video is made by a process of its
+own and takes minutes: it has threads of its own, too, and nobody has more than a place or two there. What doesn't fit
+into a queue, or would hold too many bytes in memory, is refused at once; what waited too long is refused without being
+begun, and whose client has hung up is dropped. All bookkeeping belongs to the event loop's thread.
 """
 
 from __future__ import annotations
@@ -22,13 +23,16 @@ from typing import TypeVar
 from custodes.config import Server
 from custodes.errors import Code, Throttled
 
-__all__ = ["Cause", "Gate", "HungUp", "Pool"]
+__all__ = ["Cause", "Gate", "HungUp", "Places", "Pool"]
 
 T = TypeVar("T")
 
 _QUICK_THREADS = 8
 _DOOR_THREADS = 2
 _SILENT_THREADS = 2
+_CLIP_THREADS, _CLIPS_EACH = 2, 1
+_STILL_THREADS, _STILLS_EACH = 2, 2
+_DOWNLOADS_EACH = 2
 _HELD_BYTES = 512 * 2**20  # request bodies in memory, of all callers together
 _SHARE_BYTES = _HELD_BYTES // 2  # and of one of them
 
@@ -39,7 +43,7 @@ class Cause(StrEnum):
     QUEUE = "queue"  # too many wait already
     PATIENCE = "patience"  # its turn came too late
     MEMORY = "memory"  # too many bytes are held
-    SHARE = "share"  # one caller holds too many of them
+    SHARE = "share"  # one caller holds too many of them, or has too much in work
 
 
 class HungUp(Exception):
@@ -52,7 +56,39 @@ class _Throttles(Counter[Cause]):
     def count(self, cause: Cause) -> Throttled:
         """Count one more, and return its error."""
         self[cause] += 1
-        return Throttled("Too many requests wait.", remedy="Try again later.", code=Code.OVERLOAD)
+        own = cause == Cause.SHARE
+        why = "Too much that you have asked for is in work already." if own else "Too many requests wait."
+        return Throttled(why, remedy="Try again later.", code=Code.OVERLOAD)
+
+
+class Places:
+    """So much of something everybody may have at once.
+
+    Args:
+        each: how many places everybody has.
+        throttles: where refusals are counted.
+    """
+
+    def __init__(self, each: int, throttles: _Throttles) -> None:
+        self._each = each
+        self._throttles = throttles
+        self._taken: Counter[str] = Counter()
+
+    def take(self, owner: str) -> None:
+        """Take a place of somebody's; :meth:`leave` gives it back.
+
+        Raises:
+            Throttled: if they have no more.
+        """
+        if self._taken[owner] >= self._each:
+            raise self._throttles.count(Cause.SHARE)
+        self._taken[owner] += 1
+
+    def leave(self, owner: str) -> None:
+        """Give back a place that was taken."""
+        self._taken[owner] -= 1
+        if not self._taken[owner]:
+            del self._taken[owner]
 
 
 class Pool:
@@ -63,13 +99,14 @@ class Pool:
         threads: how many run at once.
         settings: length of the queue, and patience.
         throttles: where refusals are counted.
+        each: how much everybody may have in work or waiting; 0 for as much as there is room for.
 
     Attributes:
         running: threads at work.
         seconds: how long threads were at work, all together.
     """
 
-    def __init__(self, name: str, threads: int, settings: Server, throttles: _Throttles) -> None:
+    def __init__(self, name: str, threads: int, settings: Server, throttles: _Throttles, each: int = 0) -> None:
         self.name = name
         self.threads = threads
         self.running = 0
@@ -78,6 +115,7 @@ class Pool:
         self._most_waiting = settings.queue
         self._patience = settings.timeout
         self._throttles = throttles
+        self._places = Places(each, throttles) if each else None
         self._queue: deque[asyncio.Future[None]] = deque()
 
     @property
@@ -85,17 +123,33 @@ class Pool:
         """How many wait for a thread."""
         return len(self._queue)
 
-    async def run(self, work: Callable[[], T], hung_up: Callable[[], Coroutine[None, None, None]] | None = None) -> T:
+    async def run(
+        self,
+        work: Callable[[], T],
+        hung_up: Callable[[], Coroutine[None, None, None]] | None = None,
+        *,
+        owner: str = "",
+    ) -> T:
         """Run ``work`` in a thread, and return what it returns.
 
         Args:
             work: what to do.
             hung_up: returns when the client hangs up; asked only while the work has to wait.
+            owner: who asks for it, where everybody may have so much only.
 
         Raises:
-            Throttled: if too many wait already, or its turn comes too late.
+            Throttled: if too many wait already, its turn comes too late, or the owner has too much in work.
             HungUp: if the client doesn't wait so long.
         """
+        if self._places is None:
+            return await self._run(work, hung_up)
+        self._places.take(owner)
+        try:
+            return await self._run(work, hung_up)
+        finally:
+            self._places.leave(owner)
+
+    async def _run(self, work: Callable[[], T], hung_up: Callable[[], Coroutine[None, None, None]] | None) -> T:
         if self.running < self.threads:
             self.running += 1
         else:
@@ -155,6 +209,9 @@ class Gate:
         quick: what only asks the database.
         door: what looks up who asks.
         probe: what operators ask, so that a full house can still say how it is.
+        clips: what makes clips of recorded video, for minutes; one of each person's at once.
+        stills: what takes a picture out of recorded video, for a second.
+        downloads: places of each person's for clips that are on their way to them.
         silent: what leaves no trace; no number tells of it.
         throttled: how often something was throttled, by cause.
         held_bytes: bytes of bodies in memory.
@@ -166,17 +223,20 @@ class Gate:
         self.quick = self._pool("quick", _QUICK_THREADS, settings)
         self.door = self._pool("door", _DOOR_THREADS, settings)
         self.probe = self._pool("probe", 1, settings)
+        self.clips = self._pool("clips", _CLIP_THREADS, settings, _CLIPS_EACH)
+        self.stills = self._pool("stills", _STILL_THREADS, settings, _STILLS_EACH)
+        self.downloads = Places(_DOWNLOADS_EACH, self._throttles)
         self.silent = Pool("silent", _SILENT_THREADS, settings, _Throttles())
         self.held_bytes = 0
         self._shares: dict[str, int] = {}
 
-    def _pool(self, name: str, threads: int, settings: Server) -> Pool:
-        return Pool(name, threads, settings, self._throttles)
+    def _pool(self, name: str, threads: int, settings: Server, each: int = 0) -> Pool:
+        return Pool(name, threads, settings, self._throttles, each)
 
     @property
     def pools(self) -> tuple[Pool, ...]:
         """All pools that numbers tell of."""
-        return self.inference, self.quick, self.door, self.probe
+        return self.inference, self.quick, self.door, self.probe, self.clips, self.stills
 
     @property
     def waiting(self) -> int:

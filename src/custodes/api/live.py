@@ -4,7 +4,7 @@
 Another site can make a browser open a WebSocket here, with its cookies, and no token against forgery travels with it:
 so a handshake has to name its origin, which has to be the console's own, and who comes has to be signed in; anything
 else is answered 403. What begins is an entry of the ledger before the first byte goes out. Every two seconds it is
-looked at anew whether the session holds and the camera is theirs; if not, the view ends.
+decided anew, by the rules, whether the session holds and the camera is theirs to look at; if not, the view ends.
 
 The server speaks alone. A text is JSON: ``camera`` (name, masks: before all video, and whenever they change),
 ``state``, ``init`` (what follows begins a stream of this ``mime``), ``refused`` (why it ends). Bytes are an
@@ -190,7 +190,7 @@ class LiveViews:
         """
         sign_in = self._console.app.sign_in
         return await (pool or self._console.gate.quick).run(
-            lambda: act(sign_in.session(viewer.token).caller, viewer.camera)
+            lambda: act(sign_in.session(viewer.token).caller, viewer.camera), owner=viewer.principal
         )
 
     async def _check(self, viewer: _Viewer, camera: Camera, send: Send) -> int:
@@ -198,7 +198,7 @@ class LiveViews:
         while True:
             await asyncio.sleep(self.check_seconds)
             try:
-                now = await self._do(viewer, self._console.app.cameras.get)
+                now = await self._do(viewer, self._console.app.cameras.recheck)
             except Throttled:
                 continue  # the house is full: it is looked at the next time
             if now.revision != camera.revision:
@@ -220,7 +220,7 @@ class LiveViews:
             with suppress(
                 Throttled, Unavailable, NotFound
             ):  # the next look may do better; what is gone, the check tells
-                found = await self._do(viewer, look, self._console.gate.inference)
+                found = await self._do(viewer, look, self._console.gate.stills)
                 if found is not None:
                     newest, picture = found
                     await send({"type": "websocket.send", "bytes": picture})

@@ -31,6 +31,7 @@ from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
+from custodes.cameras.codecs import DECODED
 from custodes.cameras.model import Segment, Span
 from custodes.cameras.mp4 import Video, digest, reading
 from custodes.cameras.paths import open_segment
@@ -343,6 +344,8 @@ def _decoded(
     for segment in pieces:
         with _piece(folder, segment) as video:
             codec = video.stream.codec_context
+            if video.codec not in DECODED:
+                raise IntegrityError("No camera records what is in this file.")
             if codec.width * codec.height > most_pixels:
                 raise TooLarge(f"The pictures have {codec.width}x{codec.height} pixels, more than are decoded here.")
             codec.options = {"max_pixels": str(_PADDED * most_pixels + _PADDING)}  # a stream may tell another size

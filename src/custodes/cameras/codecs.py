@@ -9,7 +9,12 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["mime_of"]
+__all__ = ["DECODED", "MIME", "mime_of"]
+
+DECODED = frozenset(("h264", "hevc", "mjpeg", "mpeg4", "vp8", "vp9", "av1"))
+"""What cameras use, as libavcodec calls it; whatever else that could decode isn't decoded."""
+MIME = re.compile(r'(?:video/mp4; codecs="[A-Za-z0-9.]{1,64}")?')
+"""What :func:`mime_of` may return."""
 
 _START = re.compile(rb"\x00\x00\x01")
 _EMULATION = re.compile(rb"\x00\x00\x03")

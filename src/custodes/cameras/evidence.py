@@ -240,7 +240,7 @@ def draft(
         "officer": {"certificate": request.officer.id, "agency": request.agency.id},
         "clips": [_clip(n, p, clips[clip_name(n)]) for n, p in enumerate(parts)],
         "custody": hashlib.sha256(told[CUSTODY]).hexdigest(),
-        "clock": None if offset is None else {"ahead_ms": offset[0], "measured_at": _when(offset[1])},
+        "clock": None if offset is None else _clock(*offset),
         "software": {"name": "custodes", "version": version},
         "not_included": list(NOT_INCLUDED),
         "ledger": vkey,
@@ -300,6 +300,11 @@ def first_step() -> str:
 def step_hash(step: Mapping[str, object]) -> str:
     """Return the SHA-256 of a step, in hexadecimal."""
     return hashlib.sha256(canonical(dict(step))).hexdigest()
+
+
+def _clock(ahead: int, at: datetime) -> dict[str, object]:
+    """Return what is told of the clock, to the second and the day, or two shares would be known by one measure."""
+    return {"ahead_ms": round(ahead / 1000) * 1000, "measured_at": f"{at:%Y-%m-%d}"}
 
 
 def _when(at: datetime) -> str:

@@ -163,6 +163,22 @@ class FootageStore:
         """Read the ids of all certificates that were revoked."""
         return frozenset(c.scalars(sa.select(officers.c.id).where(officers.c.revoked_at.is_not(None))))
 
+    def why_untrusted(self, c: sa.Connection, agency: str, certificate: str, not_after: datetime, now: datetime) -> str:
+        """Return why an officer isn't trusted here now, in a word; nothing if they are.
+
+        Args:
+            c: the transaction.
+            agency: by which they are certified, by id.
+            certificate: theirs, by id.
+            not_after: when that ends.
+            now: the time.
+        """
+        enrolled = sa.select(agencies.c.id).where(agencies.c.id == agency, agencies.c.removed_at.is_(None))
+        if c.execute(enrolled).first() is None:
+            return "agency"
+        revoked = sa.select(officers.c.id).where(officers.c.id == certificate, officers.c.revoked_at.is_not(None))
+        return "certificate" if now >= not_after or c.execute(revoked).first() is not None else ""
+
     def _officers(self, c: sa.Connection, query: sa.Select[Any]) -> tuple[KnownOfficer, ...]:
         known = tuple(a.agency for a in self.agencies(c))
         return tuple(

@@ -24,6 +24,7 @@ from av.error import FFmpegError
 from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 
+from custodes.cameras.codecs import DECODED
 from custodes.cameras.motion import Begun, Box, Ended, Masks, MotionDetector, MotionTeller, grey
 from custodes.cameras.shapes import Shape
 from custodes.cameras.stream import Picture
@@ -31,8 +32,6 @@ from custodes.cameras.wire import Frame, Motion, Still, Trouble
 
 __all__ = ["Frames", "Gate", "decoder_for"]
 
-_CODECS = {"h264", "hevc", "mjpeg", "mpeg4", "vp8", "vp9", "av1"}
-"""What cameras use; whatever else libavcodec could decode isn't."""
 _LOOK = 200  # milliseconds between looks while everything is decoded, at most
 _GLANCE = 900  # milliseconds between key pictures that are decoded, at least
 _LONG = 4000  # milliseconds: longer groups of pictures are decoded from there on, lest somebody passes between keys
@@ -55,7 +54,7 @@ def decoder_for(shape: Shape, most_pixels: int, *, rough: bool = False) -> Video
         most_pixels: larger ones aren't decoded, whatever their headers say.
         rough: whether blocks may be seen in them: that is good enough to look for motion, and cheaper.
     """
-    if shape.codec not in _CODECS:
+    if shape.codec not in DECODED:
         return None
     try:
         made = av.CodecContext.create(shape.codec, "r")

@@ -8,6 +8,7 @@ an open file and no name, and whatever is wrong with them is one error.
 from __future__ import annotations
 
 import hashlib
+import os
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,12 +23,19 @@ from av.packet import Packet
 from av.video.stream import VideoStream
 
 from custodes.cameras.codecs import mime_of
+from custodes.cameras.paths import MOST_BYTES
 from custodes.errors import IntegrityError
 
-__all__ = ["Measured", "Video", "digest", "measured", "reading", "whole"]
+__all__ = ["Measured", "Video", "digest", "measured", "reading", "size_of", "whole"]
 
 _BUFFER = 1 << 18
-_OPTIONS = {"protocol_whitelist": "file", "enable_drefs": "0", "skip_frame": "all"}  # to open decodes nothing
+_OPTIONS = {  # to open decodes nothing, and begins no decoder
+    "protocol_whitelist": "file",
+    "enable_drefs": "0",
+    "codec_whitelist": "none",
+    "skip_frame": "all",
+}
+_MOST_BOXES = 1 << 17  # an hour has some thousands
 _DAY = 86_400  # seconds
 
 
@@ -121,11 +129,15 @@ def measured(file: BinaryIO) -> Measured:
 
 
 def whole(file: BinaryIO) -> int:
-    """Return how many bytes of a file that was being written are whole fragments; 0 if none is."""
-    size = file.seek(0, 2)
-    at = end = 0
+    """Return how many bytes of a file that was being written are whole fragments; 0 if none is.
+
+    What lies behind a hole, as a power cut may leave one, is none.
+    """
+    size = min(_solid(file), MOST_BYTES)
+    at = end = boxes = 0
     begun = moving = False  # a movie box has been; a fragment waits for its data
-    while at + 8 <= size:
+    while at + 8 <= size and boxes < _MOST_BOXES:
+        boxes += 1
         file.seek(at)
         head = file.read(16)
         length, kind = struct.unpack(">I4s", head[:8])
@@ -139,6 +151,29 @@ def whole(file: BinaryIO) -> int:
             end = at
         moving = begun and (kind == b"moof" or (moving and kind != b"mdat"))
     return end
+
+
+def size_of(file: BinaryIO) -> int:
+    """Return how many bytes a complete file has.
+
+    Raises:
+        IntegrityError: if no recorder has written it: there are more than it writes, or holes between them.
+    """
+    size = file.seek(0, os.SEEK_END)
+    if size > MOST_BYTES or _solid(file) < size:
+        raise IntegrityError("A file of recorded video is larger than it can be.")
+    return size
+
+
+def _solid(file: BinaryIO) -> int:
+    """Return how many bytes a file has before its first hole."""
+    size = file.seek(0, os.SEEK_END)
+    try:
+        return os.lseek(file.fileno(), 0, os.SEEK_HOLE)
+    except (AttributeError, OSError):  # this system can't tell, or the file is empty
+        return size
+    finally:
+        os.lseek(file.fileno(), size, os.SEEK_SET)  # where the file believes that it is
 
 
 def digest(file: BinaryIO) -> bytes:

@@ -17,15 +17,18 @@ from typing import BinaryIO
 
 from custodes.errors import Invalid, NotFound, Unavailable
 
-__all__ = ["DAY", "day_of", "open_segment", "part_path", "segment_path", "start_of"]
+__all__ = ["DAY", "MOST_BYTES", "day_of", "open_segment", "part_path", "segment_path", "start_of"]
 
 DAY = 86_400_000
 """Milliseconds of a day."""
+MOST_BYTES = 1 << 30
+"""Of a file of recorded video; no recorder writes a larger one."""
 
 _CAMERA = re.compile(r"cam-[0-9a-f]{16}")
 _DAY = re.compile(r"[0-9]{8}")
 _FILE = re.compile(r"(?:([0-9]{9})\.mp4|\.([0-9]{9})\.mp4\.part)")
 _NOT_NOTED = getattr(os, "O_NOATIME", 0)
+_PASSED = getattr(os, "O_PATH", os.O_RDONLY)  # a folder that is only gone through, which Landlock may have closed
 _LATEST = 253_402_300_800_000  # the year 10000, which a path has no room for
 
 
@@ -83,7 +86,7 @@ def open_segment(folder: Path, camera: str, start: int) -> BinaryIO:
     parts = _parts(camera, start)
     held: list[int] = []
     try:
-        held.append(os.open(folder, os.O_RDONLY | os.O_DIRECTORY))
+        held.append(os.open(folder, _PASSED | os.O_DIRECTORY | os.O_CLOEXEC))
         for part in parts[:-1]:
             held.append(os.open(part, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=held[-1]))
         return opened(parts[-1], held[-1])

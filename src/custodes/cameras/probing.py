@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a stream really gives, measured by a process of its own that has no keys, little memory and little time.
+"""What a stream really gives, measured by a process of its own: no keys, no files, little memory and little time.
 
 ``python -m custodes.cameras.probing`` reads one :class:`Ask` (JSON) from its standard input and writes one
 :class:`Measured` to its standard output. It reads hostile video, so it imports no more of this house than that needs;
@@ -20,7 +20,8 @@ from typing import IO, TYPE_CHECKING
 
 import orjson
 
-from custodes.cameras.codecs import mime_of
+from custodes.cameras.codecs import DECODED, mime_of
+from custodes.cameras.confine import ENVIRONMENT, confine
 from custodes.cameras.sources import SourceKind, parse_source
 from custodes.errors import CustodesError, IntegrityError
 
@@ -33,8 +34,6 @@ __all__ = ["Ask", "Measured", "measure", "probe"]
 
 _MOST_ANSWER = 1 << 16
 _MOST_PACKETS = 100_000
-_MEMORY = 2 << 30
-_FILES = 64
 _STARTING = 10.0
 """Seconds that a process takes to begin, at most, on a slow machine."""
 _WHY = frozenset(
@@ -114,7 +113,7 @@ def measure(ask: Ask) -> Measured:
     command = [sys.executable, "-P", "-m", "custodes.cameras.probing"]
     end = time.monotonic() + _STARTING + 2 * ask.seconds + 2 * ask.patience
     with subprocess.Popen(  # noqa: S603 - this very module
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env={}
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=ENVIRONMENT
     ) as child:
         try:
             assert child.stdin is not None
@@ -265,6 +264,8 @@ def _decoded(stream: VideoStream, packet: av.Packet[VideoStream]) -> tuple[int, 
     """Return the size of a key picture; nothing if it can't be decoded."""
     import av
 
+    if stream.codec_context.name not in DECODED:
+        return (0, 0)
     try:
         decoder = av.CodecContext.create(stream.codec_context.name, "r")
         decoder.extradata = stream.codec_context.extradata
@@ -306,18 +307,13 @@ def _summed(
     )
 
 
-def _limit(seconds: float) -> None:
+def _limit(ask: Ask) -> None:
     """Take from this process what it doesn't need."""
     import resource
 
-    for what, most in (
-        (resource.RLIMIT_AS, _MEMORY),
-        (resource.RLIMIT_CPU, math.ceil(seconds)),
-        (resource.RLIMIT_NOFILE, _FILES),
-        (resource.RLIMIT_FSIZE, 0),
-        (resource.RLIMIT_CORE, 0),
-    ):
-        resource.setrlimit(what, (most, most))
+    confine("", [ask.file_root] if ask.file_root else [], 0, urls=[ask.url], writes=0)
+    seconds = math.ceil(_STARTING + 2 * ask.seconds + 2 * ask.patience)
+    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
 
 
 def main() -> None:
@@ -326,7 +322,7 @@ def main() -> None:
 
     ask = Ask(**orjson.loads(sys.stdin.buffer.read(_MOST_ANSWER)))
     av.logging.set_level(None)
-    _limit(_STARTING + 2 * ask.seconds + 2 * ask.patience)
+    _limit(ask)
     try:
         told = probe(ask)
     except MemoryError:

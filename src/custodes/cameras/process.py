@@ -3,7 +3,9 @@
 
 The process takes what a network sends, so it is not believed: a message that a reader may not send, a frame whose bytes
 aren't as many as its pixels, a time that can't be is an :class:`~custodes.errors.IntegrityError`, and the process is
-killed. It gets no environment and no descriptor but its socket; its URL goes over that alone.
+killed; so is one that sends a frame without credit, or more messages than any camera makes. What it may say, but not so
+often, is dropped: each kind has an allowance that grows with time. It gets no environment and no descriptor but its
+socket; its URL goes over that alone.
 """
 
 from __future__ import annotations
@@ -21,7 +23,11 @@ import time
 from collections.abc import Iterator
 from typing import BinaryIO
 
-from custodes.cameras.paths import DAY
+import structlog
+
+from custodes.cameras.codecs import MIME
+from custodes.cameras.confine import ENVIRONMENT
+from custodes.cameras.paths import DAY, MOST_BYTES
 from custodes.cameras.wire import (
     Begin,
     Credit,
@@ -44,19 +50,50 @@ from custodes.errors import IntegrityError, Unavailable
 
 __all__ = ["CameraProcess"]
 
+_log = structlog.get_logger("custodes.cameras")
 _COMMAND = (sys.executable, "-I", "-m", "custodes.cameras.watcher")
-_ENVIRONMENT = {"LC_ALL": "C.UTF-8", "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "2"}
 _PATIENCE = struct.pack("@ll", 2, 0)  # seconds, microseconds: longer nobody waits for a process that doesn't listen
 _KILL_SECONDS = 1.0
 _LAST_WORDS = 2000  # characters
 _MOST_SIDE = 1 << 15
+_MOST_DROPPED = 1 << 31
 _MOST_INIT = 1 << 16
 _MOST_MOOF = 1 << 25
-_MIME = re.compile(r'(?:video/mp4; codecs="[A-Za-z0-9.]{1,64}")?')
 _CODEC = re.compile(r"[a-z0-9_]{1,32}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _GONE = {"ended", "frozen", "refused", "unreachable", "unreadable"}
 _TROUBLES = {"disk-full", "disk-ok", "undecodable", "decodable", "too-large", "codec"}
+_ALLOWED: dict[type[Message], tuple[float, float]] = {
+    Up: (10, 1),
+    Down: (10, 1),
+    Trouble: (10, 1),
+    Motion: (5, 0.5),
+    Still: (10, 1),
+    SegmentDone: (100, 5),
+}
+"""Messages of a kind at once, and more of them a second: motion ends after 2.5 seconds, a file takes 0.2."""
+_OF_FRAMES = (10.0, 1.5)
+"""Likewise of frames, each for one that is asked for in a second: what has begun is replayed."""
+_OF_ALL = (20_000.0, 2_000.0)
+"""Likewise of all messages; whoever says more doesn't read a camera."""
+
+
+class _Allowance:
+    """So many at once, and so many more a second; times are in seconds."""
+
+    def __init__(self, most: float, rate: float) -> None:
+        self._most = self._left = most
+        self._rate = rate
+        self._at = 0.0
+
+    def takes(self, now: float) -> bool:
+        """Tell whether one more is within it, and count it."""
+        self._left = min(self._most, self._left + (now - self._at) * self._rate)
+        self._at = now
+        if self._left < 1:
+            return False
+        self._left -= 1
+        return True
 
 
 class CameraProcess:
@@ -74,6 +111,11 @@ class CameraProcess:
         self._lock = threading.Lock()
         self._is_read = False
         self._words = ""
+        self._credits = 0
+        frames = tuple(n * max(1.0, begin.frames_per_second) for n in _OF_FRAMES)
+        self._all = _Allowance(*_OF_ALL)
+        self._kinds = {kind: _Allowance(*a) for kind, a in (*_ALLOWED.items(), (Frame, frames))}
+        self._dropped: set[type[Message]] = set()
 
     @property
     def pid(self) -> int:
@@ -100,7 +142,7 @@ class CameraProcess:
                     stdout=subprocess.DEVNULL,
                     stderr=subprocess.PIPE,
                     cwd="/",
-                    env=_ENVIRONMENT,
+                    env=ENVIRONMENT,
                     pass_fds=(theirs.fileno(),),
                     start_new_session=True,
                 )
@@ -127,7 +169,8 @@ class CameraProcess:
             with contextlib.suppress(OSError):
                 while (told := read_message(listen)) is not None:
                     _check(*told, self._begin.most_pixels)
-                    yield told
+                    if self._is_due(told[0]):
+                        yield told
         except IntegrityError:
             self._kill(0)
             raise
@@ -138,6 +181,8 @@ class CameraProcess:
 
     def credit(self) -> None:
         """Let it send one more frame; nothing happens if it has ended."""
+        with self._lock:
+            self._credits += 1
         self._say(Credit())
 
     def live(self, on: bool) -> None:
@@ -156,6 +201,30 @@ class CameraProcess:
             is_read, self._is_read = self._is_read, True
         if not is_read:  # who reads it sees its end, after all that it has said
             self._close()
+
+    def _is_due(self, message: Message) -> bool:
+        """Tell whether a message is to be heard, or is one too many of its kind.
+
+        Raises:
+            IntegrityError: if it is a frame for which there was no credit, or there are too many of all kinds.
+        """
+        kind, now = type(message), time.monotonic()
+        if not self._all.takes(now):
+            raise IntegrityError("A camera's process says more than a camera can make it say.")
+        if kind is Frame:
+            with self._lock:
+                if not self._credits:
+                    raise IntegrityError("A camera's process has sent a frame that nobody asked for.")
+                self._credits -= 1
+        allowance = self._kinds.get(kind)
+        if allowance is None or allowance.takes(now):
+            return True
+        if kind not in self._dropped:
+            self._dropped.add(kind)
+            _log.warning("a camera says too much", camera=self._begin.camera, about=kind.__name__)
+        if kind is Frame:
+            self.credit()
+        return False
 
     def _say(self, message: Message) -> None:
         words = io.BytesIO()
@@ -212,12 +281,12 @@ def _is_sane(message: Message, payload: bytes, most_pixels: int) -> bool:
     match message:
         case Frame():
             fits = _is_size(message.width, message.height) and message.width * message.height <= most_pixels
-            right = len(payload) == message.width * message.height * 3 and message.dropped >= 0
+            right = len(payload) == message.width * message.height * 3 and 0 <= message.dropped < _MOST_DROPPED
             return fits and right and _is_time(message.at) and _is_box(message.box)
         case Moof():
             return _is_time(message.at) and 0 < len(payload) <= _MOST_MOOF
         case Init():
-            return bool(_MIME.fullmatch(message.mime)) and 0 < len(payload) <= _MOST_INIT
+            return bool(MIME.fullmatch(message.mime)) and 0 < len(payload) <= _MOST_INIT
         case _:
             return not payload and _is_sane_word(message)
 
@@ -226,14 +295,14 @@ def _is_sane_word(message: Message) -> bool:
     """Tell whether a message without bytes may be."""
     match message:
         case Up():
-            told = _MIME.fullmatch(message.mime) and _CODEC.fullmatch(message.codec)
+            told = MIME.fullmatch(message.mime) and _CODEC.fullmatch(message.codec)
             return bool(told) and _is_size(message.width, message.height) and _is_time(message.at)
         case Down():
             return message.why in _GONE and _is_time(message.at)
         case SegmentDone():
-            named = _MIME.fullmatch(message.mime) and _SHA256.fullmatch(message.sha256)
+            named = MIME.fullmatch(message.mime) and _SHA256.fullmatch(message.sha256)
             timed = _is_time(message.start) and message.start < message.end <= message.start + DAY
-            return bool(named) and timed and message.size > 0 and _is_size(message.width, message.height)
+            return bool(named) and timed and 0 < message.size <= MOST_BYTES and _is_size(message.width, message.height)
         case Motion():
             return _is_time(message.at) and _is_box(message.box)
         case Still():

@@ -227,20 +227,14 @@ class ProcessorStore:
         """Keep a new processor.
 
         Raises:
-            Conflict: if its organisation has one of this name, or as many as it may; or if a file that it writes to is
-                another organisation's.
+            Conflict: if its organisation has one of this name, or as many as it may.
         """
         hold(c, "custodes.processors")
-        known = self._all(c)
-        own = [p for p in known if p.organisation == processor.organisation]
+        own = [p for p in self._all(c) if p.organisation == processor.organisation]
         if any(p.name == processor.name for p in own):
             raise Conflict("Stream processor name already in use.")
         if len(own) >= _MOST:
             raise Conflict(f"An organisation has at most {_MOST} stream processors.", code=Code.QUOTA)
-        files = {s.name for s in processor.sinks if s.kind == SinkKind.FILE}
-        others = {s.name for p in known for s in p.sinks if s.kind == SinkKind.FILE and p not in own}
-        if files & others:
-            raise Conflict("The name of the stream is taken.", remedy="Give it another name.")
         c.execute(sa.insert(stream_processors).values(self._row(processor)))
 
     def next_time(self, c: sa.Connection, now: float) -> float:

@@ -27,7 +27,7 @@ from av.container import OutputContainer
 from av.error import FFmpegError
 from av.video.stream import VideoStream
 
-from custodes.cameras.paths import part_path, segment_path
+from custodes.cameras.paths import MOST_BYTES, part_path, segment_path
 from custodes.cameras.shapes import Shape
 from custodes.cameras.stream import Picture
 from custodes.cameras.wire import SegmentDone, Trouble
@@ -47,6 +47,8 @@ _TRIES = 1000
 """Files may begin in the same millisecond after the clock was set back."""
 _LONGEST = 3_600_000
 """Milliseconds after which a file ends at any picture; the next one begins with a key picture."""
+_LARGE, _LARGEST = MOST_BYTES // 2, MOST_BYTES // 4 * 3
+"""Bytes after which a file ends at a key picture, and at any picture."""
 _CLOSE = 200
 """Milliseconds that lie between the beginnings of two files: a camera may change its mind with every picture."""
 _MOST_BAD = 250
@@ -189,7 +191,8 @@ class Recorder:
         """Begin a file with a key picture if it's time to."""
         now = self._segment
         if now is not None:
-            going_on = key.at - now.first < self._length and not key.stamp.cut and key.shape == now.shape
+            going_on = key.at - now.first < self._length and now.tape.size < _LARGE
+            going_on = going_on and not key.stamp.cut and key.shape == now.shape
             if not has_room(self._folder, self._free):
                 self._finish()
                 self._give_up(key.at)
@@ -270,7 +273,7 @@ class Recorder:
             return
         segment.bad = 0
         segment.end = max(segment.end, picture.end)
-        if picture.at - segment.first > _LONGEST:
+        if picture.at - segment.first > _LONGEST or segment.tape.size > _LARGEST:
             self._finish()
 
     def _finish(self) -> None:

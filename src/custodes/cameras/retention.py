@@ -3,7 +3,7 @@
 
 A file is event video if it has a moment of an event, or of the time that is kept before and after one; motion video if
 it has one of a motion; continuous video otherwise. It goes when its kind's days are over. Where that leaves too much,
-the oldest of the cheapest kind goes first. What is on hold, because somebody has shared it or an order needs it, stays.
+the oldest of the cheapest kind goes first. What is on hold, because somebody has shared it, stays.
 """
 
 from __future__ import annotations

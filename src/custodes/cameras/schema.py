@@ -23,6 +23,7 @@ __all__ = [
     "footage_requests",
     "legal_processes",
     "officers",
+    "share_nonces",
     "shares",
     "stream_processors",
 ]
@@ -174,6 +175,15 @@ shares = sa.Table(
     info=ERASED,
 )
 """Clips that an owner shares: ``secret`` tells which, with whom, and the share's own key; the package is a file."""
+
+share_nonces = sa.Table(
+    "share_nonces",
+    metadata,
+    sa.Column("share", sa.Text, sa.ForeignKey("shares.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("nonce", sa.Text, primary_key=True),
+    sa.Column("seen_at", sa.Double, nullable=False),
+)
+"""By which random numbers shares were fetched in the last minutes: a request that is copied isn't answered again."""
 
 legal_processes = sa.Table(
     "legal_processes",

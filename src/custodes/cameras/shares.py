@@ -8,19 +8,23 @@ the files with the scrub that the caller asks for.
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import orjson
 import sqlalchemy as sa
 
+from custodes.cameras.documents import from_ms, to_ms
 from custodes.cameras.model import Span
-from custodes.cameras.schema import shares
-from custodes.db import Vault
+from custodes.cameras.schema import share_nonces, shares
+from custodes.db import Vault, hold
 from custodes.db.sealing import Sealer, moment, time_of
 from custodes.errors import NotFound
 
 __all__ = ["Recipient", "Share", "ShareStore", "SharedClip"]
+
+_NONCES = "custodes.share-nonces"
+"""Held by whoever notes one, so that of two that are the same one comes first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,15 +52,19 @@ class Recipient:
 
     Attributes:
         agency, officer, badge: names, as the certificates have them.
+        agency_id: id of the agency.
         certificate: id of the officer's certificate.
         signing_key: Ed25519, in hexadecimal: by which the officer is known when they fetch.
+        not_after: when the officer's certificate ends.
     """
 
     agency: str
+    agency_id: str
     officer: str
     badge: str
     certificate: str
     signing_key: str
+    not_after: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +74,7 @@ class Share:
     Attributes:
         id: random (``share-`` and 32 hexadecimal digits).
         organisation: whose it is.
-        code: of the request that it answers.
+        code, digest: of the request that it answers.
         recipient: whom it is for.
         clips: what it is.
         link: where it is fetched.
@@ -79,6 +87,7 @@ class Share:
     id: str
     organisation: str
     code: str
+    digest: str
     recipient: Recipient
     clips: tuple[SharedClip, ...]
     link: str
@@ -107,7 +116,8 @@ class ShareStore:
         """Keep a new share."""
         told = {
             "code": share.code,
-            "recipient": asdict(share.recipient),
+            "digest": share.digest,
+            "recipient": asdict(share.recipient) | {"not_after": to_ms(share.recipient.not_after)},
             "clips": [asdict(k) for k in share.clips],
             "link": share.link,
             "with_proofs": share.with_proofs,
@@ -152,6 +162,24 @@ class ShareStore:
         """Note that it was fetched."""
         c.execute(sa.update(shares).where(shares.c.id == share).values(fetched_at=now.timestamp()))
 
+    def note(self, c: sa.Connection, share: str, nonce: str, now: datetime, lasts: timedelta) -> bool:
+        """Note by which nonce it is fetched, and forget those that are old; False if that came before.
+
+        Args:
+            c: the transaction.
+            share: which.
+            nonce: what came with the request.
+            now: the time.
+            lasts: for how long nonces are kept.
+        """
+        hold(c, _NONCES)
+        n = share_nonces.c
+        c.execute(sa.delete(share_nonces).where(n.seen_at < (now - lasts).timestamp()))
+        if c.execute(sa.select(n.nonce).where(n.share == share, n.nonce == nonce)).first() is not None:
+            return False
+        c.execute(sa.insert(share_nonces).values(share=share, nonce=nonce, seen_at=now.timestamp()))
+        return True
+
     def remove(self, c: sa.Connection, share: str) -> None:
         """Forget a share."""
         c.execute(sa.delete(shares).where(shares.c.id == share))
@@ -162,7 +190,8 @@ class ShareStore:
             id=r.id,
             organisation=r.organisation,
             code=told["code"],
-            recipient=Recipient(**told["recipient"]),
+            digest=told["digest"],
+            recipient=Recipient(**told["recipient"] | {"not_after": from_ms(told["recipient"]["not_after"])}),
             clips=tuple(
                 SharedClip(**k | {"asked": Span(**k["asked"]), "real": Span(**k["real"])}) for k in told["clips"]
             ),

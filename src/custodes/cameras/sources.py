@@ -11,6 +11,11 @@ code that looks at them, within its limits.
 Certificates of ``rtsps`` aren't checked, as cameras make their own: who only listens hears nothing, but who answers is
 not proved.
 
+A camera may be anywhere but at a link-local address or this server's own port, and one that pushes pushes to an address
+of this machine. That is looked at whenever a URL is read, so each time before a connection is made. libav looks the
+name up once more, and a name that changes its address in that moment gets an RTSP greeting there, of which nobody is
+told more than that no video came. The server's port is known where a camera is set up, and not in its process.
+
 A URL may hold a user, a password or a stream key. It is a secret: :func:`redacted` is what may be shown of it.
 """
 
@@ -22,6 +27,7 @@ from enum import StrEnum
 from pathlib import Path
 from urllib.parse import SplitResult, unquote, urlsplit
 
+from custodes.cameras.addresses import is_barred, is_of_this_machine, looked_up
 from custodes.errors import Invalid
 
 __all__ = ["Source", "SourceKind", "parse_source", "redacted"]
@@ -61,7 +67,7 @@ class Source:
     format: str
 
 
-def parse_source(url: str, file_root: str) -> Source:
+def parse_source(url: str, file_root: str, own_port: int = 0) -> Source:
     """Check the URL of a camera, and say how to open it.
 
     Args:
@@ -69,10 +75,11 @@ def parse_source(url: str, file_root: str) -> Source:
             percent-encoded), ``rtmp://address:port/app/key`` for a camera that pushes to this address, or
             ``file:///absolute/path`` or ``file:path/below/the/folder``.
         file_root: folder below which files may be read; empty for none.
+        own_port: at which this server answers; 0 if that isn't known.
 
     Raises:
-        Invalid: if it is of another kind, names no host, holds spaces or control characters, or a file that isn't a
-            regular one below the folder.
+        Invalid: if it is of another kind, names no host, holds spaces or control characters, a place where no camera
+            may be, or a file that isn't a regular one below the folder.
     """
     if len(url) > _LONGEST or _UNPRINTABLE.search(url):
         raise Invalid(
@@ -87,7 +94,7 @@ def parse_source(url: str, file_root: str) -> Source:
             "A camera's URL can't be read.", remedy=f"It is like rtsp://192.0.2.7:554/stream1. {_WRITE}"
         ) from e
     if parts.scheme in ("rtsp", "rtsps"):
-        return _rtsp(url, parts)
+        return _rtsp(url, parts, own_port)
     if parts.scheme == "rtmp":
         return _rtmp(url, parts)
     if parts.scheme == "file":
@@ -121,8 +128,21 @@ def _host(parts: SplitResult) -> str:
     return parts.hostname
 
 
-def _rtsp(url: str, parts: SplitResult) -> Source:
-    _host(parts)
+def _addresses(host: str, port: int) -> tuple[str, ...]:
+    """Return a host's addresses; none if it isn't known here now."""
+    try:
+        return looked_up(host, port)
+    except (OSError, UnicodeError):
+        return ()
+
+
+def _rtsp(url: str, parts: SplitResult, own_port: int) -> Source:
+    port = parts.port or (322 if parts.scheme == "rtsps" else 554)
+    if any(is_barred(address, port, own_port) for address in _addresses(_host(parts), port)):
+        raise Invalid(
+            "No camera is at a link-local address (169.254..., fe80...) or at this server itself.",
+            remedy="Give the camera an address of your network.",
+        )
     options = {
         "rtsp_transport": "tcp",
         "allowed_media_types": "video",
@@ -135,12 +155,17 @@ def _rtsp(url: str, parts: SplitResult) -> Source:
 
 
 def _rtmp(url: str, parts: SplitResult) -> Source:
-    _host(parts)
+    host = _host(parts)
     if parts.username is not None or parts.query or parts.fragment or not _KEY.fullmatch(parts.path):
         raise Invalid(
             "An address for a camera to push to is like rtmp://192.0.2.1:1935/live/KEY: an address of this machine, a "
             "word, and a key of 8 to 128 letters, digits, hyphens and underscores, known to the camera alone.",
             remedy="Make up a long random key: whoever knows it can send video in the camera's name.",
+        )
+    if not all(is_of_this_machine(address) for address in _addresses(host, parts.port or 1935) or (host,)):
+        raise Invalid(
+            "A camera pushes to an address of this machine, and that is none.",
+            remedy="Use one of this machine's addresses in the network of the camera.",
         )
     options = {
         "rtmp_listen": "1",

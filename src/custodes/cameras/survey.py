@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """What video of a camera lies on the disk, against what is known of it.
 
-A bad file is counted and never raises. Links aren't followed, and names that are none of ours mean nothing. What a
-recorder was writing when it was killed is cut to its last whole fragment and called by its name; if there is no whole
-fragment, it is deleted.
+A bad file is counted and never raises; what no recorder writes, since it is too large or has holes, isn't even read.
+Links aren't followed, and names that are none of ours mean nothing. What a recorder was writing when it was killed is
+cut to its last whole fragment and called by its name; if there is no whole fragment, it is deleted.
+
+This process opens no file as video: :mod:`.measuring` does.
 """
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections.abc import Iterator, Mapping
@@ -16,8 +19,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
+from custodes.cameras.measuring import Measurer
 from custodes.cameras.model import Segment
-from custodes.cameras.mp4 import digest, measured, whole
+from custodes.cameras.mp4 import digest, size_of, whole
 from custodes.cameras.paths import day_of, opened, segment_path, start_of
 from custodes.errors import IntegrityError, Unavailable
 
@@ -44,18 +48,22 @@ class Survey:
 
 @dataclass(slots=True)
 class _Look:
-    """A survey at work: what is known, and what has been found so far."""
+    """A survey at work: what is known, what measures, when it must end, and what has been found so far."""
 
     camera: str
     known: Mapping[int, int]
     writing: bool
+    measurer: Measurer
+    until: float
     found: list[Segment] = field(default_factory=list)
     there: set[int] = field(default_factory=set)
     blind: set[str] = field(default_factory=set)
     unreadable: int = 0
 
 
-def survey(folder: Path, camera: str, known: Mapping[int, int], *, writing: bool) -> Survey:
+def survey(
+    folder: Path, camera: str, known: Mapping[int, int], *, writing: bool, most_seconds: float = math.inf
+) -> Survey:
     """Look through a camera's files; only those that aren't known are opened.
 
     Args:
@@ -63,13 +71,26 @@ def survey(folder: Path, camera: str, known: Mapping[int, int], *, writing: bool
         camera: whose.
         known: sizes in bytes, by start.
         writing: whether the camera may be recording: what was written to in the last minute is left alone then.
+        most_seconds: after so many no more files are opened; the next survey finds them.
 
     Raises:
         Invalid: if that is no id of a camera.
         Unavailable: if its folder is there and can't be read: nothing is known then.
     """
-    look = _Look(camera, known, writing)
     root = segment_path(folder, camera, 0).parent.parent
+    with Measurer() as measurer:
+        look = _Look(camera, known, writing, measurer, time.monotonic() + most_seconds)
+        _look_through(look, root)
+    gone = (s for s in known if s not in look.there and day_of(s).replace("-", "") not in look.blind)
+    return Survey(tuple(sorted(look.found, key=lambda s: s.start)), tuple(sorted(gone)), look.unreadable)
+
+
+def _look_through(look: _Look, root: Path) -> None:
+    """Look through a camera's folder.
+
+    Raises:
+        Unavailable: if it is there and can't be read.
+    """
     try:
         with _folder(str(root)) as here:
             for day in sorted(e.name for e in os.scandir(here) if e.is_dir(follow_symlinks=False)):
@@ -78,8 +99,6 @@ def survey(folder: Path, camera: str, known: Mapping[int, int], *, writing: bool
         pass
     except OSError as e:
         raise Unavailable(f"The folder of recorded video can't be read: {e.strerror}.") from e
-    gone = (s for s in known if s not in look.there and day_of(s).replace("-", "") not in look.blind)
-    return Survey(tuple(sorted(look.found, key=lambda s: s.start)), tuple(sorted(gone)), look.unreadable)
 
 
 def _look_at(look: _Look, here: int, day: str) -> None:
@@ -105,30 +124,34 @@ def _take(look: _Look, inside: int, entry: os.DirEntry[str], start: int, complet
         if complete and look.known.get(start) == stat.st_size:
             look.there.add(start)
             return
+        if time.monotonic() > look.until:
+            look.there.update({start} & look.known.keys())
+            return
         if complete:
             with opened(entry.name, inside) as file:
-                segment = _segment(file, look.camera, start)
+                segment = _segment(look, file, start)
         elif look.writing and time.time() - stat.st_mtime < _YOUNG:
             return
         else:
-            found = _rescued(inside, entry.name, look.camera, start)
+            found = _rescued(look, inside, entry.name, start)
             if found is None:
                 return
             segment = found
     except FileNotFoundError:  # deleted, or completed, meanwhile
         return
-    except (OSError, IntegrityError):
+    except (OSError, IntegrityError, Unavailable):
         look.unreadable += 1
         return
     look.found.append(segment)
     look.there.add(start)
 
 
-def _rescued(inside: int, name: str, camera: str, start: int) -> Segment | None:
+def _rescued(look: _Look, inside: int, name: str, start: int) -> Segment | None:
     """Take up what a recorder left; None if there is nothing in it, and so it is deleted.
 
     Raises:
         OSError: if that can't be done, or there is a complete file of this name.
+        Unavailable: if it can't be measured; it is left then.
     """
     target = name.removeprefix(".").removesuffix(".part")
     with opened(name, inside, os.O_RDWR) as file:
@@ -137,7 +160,8 @@ def _rescued(inside: int, name: str, camera: str, start: int) -> Segment | None:
             if not end:
                 raise IntegrityError("There is no whole fragment.")
             file.truncate(end)
-            segment = _segment(file, camera, start)
+            with opened(name, inside) as again:  # who measures it may not write
+                segment = _segment(look, again, start)
         except IntegrityError:
             os.unlink(name, dir_fd=inside)
             return None
@@ -156,10 +180,10 @@ def _is_there(name: str, inside: int) -> bool:
     return True
 
 
-def _segment(file: BinaryIO, camera: str, start: int) -> Segment:
-    told = measured(file)
-    size = file.seek(0, os.SEEK_END)
-    return Segment(camera, start, start + told.length, size, digest(file), told.width, told.height, told.mime)
+def _segment(look: _Look, file: BinaryIO, start: int) -> Segment:
+    size = size_of(file)
+    told = look.measurer.measure(file)
+    return Segment(look.camera, start, start + told.length, size, digest(file), told.width, told.height, told.mime)
 
 
 @contextmanager

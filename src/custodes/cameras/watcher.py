@@ -295,7 +295,8 @@ def main(arguments: list[str]) -> int:
         begin = told[0]
         if begin.folder:
             Path(begin.folder).mkdir(0o700, parents=True, exist_ok=True)
-        if not confine(begin.folder, [begin.file_root] if begin.file_root else [], begin.most_pixels):
+        readable, urls = [begin.file_root] if begin.file_root else [], (begin.url, begin.substream)
+        if not confine(begin.folder, readable, begin.most_pixels, urls=urls):
             sys.stderr.write("This kernel has no Landlock: files aren't closed to the process.\n")
         watcher = Watcher(begin, control, listen)
         signal.signal(signal.SIGTERM, lambda *_: control.shutdown(socket.SHUT_RD))  # as if the server were gone

@@ -116,9 +116,10 @@ def list_cameras(as_json: Json = False) -> None:
     rows: list[dict[str, object]] = []
     with installation() as app:
         caller = who(app)
+        urls = app.cameras.is_set_up_by(caller)
         for camera in app.cameras.list(caller):
             last = app.cameras.last(caller, camera.id)
-            rows.append(_row(camera) | {"last_video": _at(last.end) if last else None})
+            rows.append(_row(camera, urls=urls) | {"last_video": _at(last.end) if last else None})
     columns = {
         "name": "Name",
         "id": "Camera",
@@ -136,13 +137,14 @@ def show(name: Name, as_json: Json = False) -> None:
     with installation() as app:
         caller = who(app)
         camera = app.cameras.get(caller, name)
+        urls = app.cameras.is_set_up_by(caller)
         used = next(u for u in app.cameras.usage(caller) if u.camera.id == camera.id)
     kept = [
         {"kind": kind, "bytes": part.size, "oldest": _at(part.oldest), "newest": _at(part.newest)}
         for kind, part in _parts(used.usage)
     ]
-    told = _row(camera) | {
-        "substream": _redacted(camera.substream),
+    told = _row(camera, urls=urls) | {
+        "substream": _redacted(camera.substream) if urls else None,
         "zones": [{"name": z.name, "kind": str(z.spot), "points": z.points} for z in camera.zones],
         "pre_roll": camera.pre_roll,
         "post_roll": camera.post_roll,
@@ -343,11 +345,12 @@ def _parts(usage: Usage) -> tuple[tuple[str, Kept], ...]:
     )
 
 
-def _row(camera: Camera) -> dict[str, object]:
+def _row(camera: Camera, *, urls: bool = True) -> dict[str, object]:
+    """Return what is told of a camera; where its video comes from is for who sets it up."""
     return {
         "id": camera.id,
         "name": camera.name,
-        "url": _redacted(camera.url),
+        "url": _redacted(camera.url) if urls else None,
         "enabled": camera.enabled,
         "records": camera.records,
         "collection": camera.collection,

@@ -64,18 +64,19 @@ def household(
         caller, endpoint = who(app), endpoint_of(app.config)
         made = app.people.add_organisation(caller, name, OrgClass.HOUSEHOLD, jurisdiction)
         owner = app.people.add(caller, made.id, identifier, person, [Role.ADMIN, Role.USER])
-        if credentials is not None:
-            key = app.identity.create_key(caller, "cameras", principal=owner.id, purpose=Purpose.HOME_SECURITY)
-            app.identity.write_credentials(credentials, key, app.config.server.region)
         invited = app.invitations.invite(caller, owner.id, [Purpose.HOME_SECURITY])
         url = link(endpoint, invited.token)
-    done = {"organisation": made.id, "person": owner.id, "url": url, "expires_at": when(invited.expires_at)}
-    if as_json:
-        print_json(done)
-        return
-    console.print(f"{name} is {made.id}; {person} is {owner.id}. The link sets their password, once:", markup=False)
-    console.print(url, highlight=False, markup=False, soft_wrap=True)
-    if credentials is not None:
+        done = {"organisation": made.id, "person": owner.id, "url": url, "expires_at": when(invited.expires_at)}
+        if as_json:
+            print_json(done)
+        else:
+            told = f"{name} is {made.id}; {person} is {owner.id}. The link sets their password, once:"
+            console.print(told, markup=False)
+            console.print(url, highlight=False, markup=False, soft_wrap=True)
+        if credentials is not None:  # the last of all, and after the link is told: with a key the household is its own
+            key = app.identity.create_key(caller, "cameras", principal=owner.id, purpose=Purpose.HOME_SECURITY)
+            app.identity.write_credentials(credentials, key, app.config.server.region)
+    if credentials is not None and not as_json:
         console.print(f"At the command line: export CUSTODES_CREDENTIALS={credentials}", markup=False, style="dim")
 
 

@@ -166,6 +166,7 @@ def make(
             blurred=not shown,
             expires=timedelta(days=days),
             with_proofs=not no_proofs,
+            digest=made.subject.digest,
         )
     told = {"id": found.id, "link": found.link, "expires_at": when(found.expires_at)}
     sentence = f"{found.id} is shared until {when(found.expires_at)}. The link, for the officer:\n{found.link}"

@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from custodes.errors import CustodesError, Denied, NotFound
 from custodes.governance.evaluations import counting, facts_of
 from custodes.governance.grounds import Grounds
+from custodes.governance.households import is_settled
 from custodes.governance.model import Authority, Caller, Consent, ConsentKind, Principal
 from custodes.governance.policy import Decision
 from custodes.governance.registry import Registry, State
@@ -188,10 +189,12 @@ class Authoriser:
         dismisses: Role | None = None,
         case_kind: Purpose | None = None,
         approved_by: frozenset[str] = frozenset(),
+        concerns: str | None = None,
     ) -> Permit:
         """Decide on an act of those who govern; see :class:`~custodes.governance.request.Act` for what is stated.
 
-        ``of`` is the organisation that it concerns: the caller's own if None, and ``ALL`` if it is more than one.
+        ``of`` is the organisation that it concerns: the caller's own if None, and ``ALL`` if it is more than one; then
+        ``concerns`` names the one whose people it is about, if there is one.
 
         Raises:
             Refused: if a rule forbids it.
@@ -200,6 +203,7 @@ class Authoriser:
         state = self._registry.state(c, keep=False)
         principal = self._who(state, caller)
         organisation = principal.organisation
+        about = concerns or of or organisation
         facts = Act(
             now=now,
             org=_org(state, organisation),
@@ -218,6 +222,7 @@ class Authoriser:
             case_kind=None if case_kind is None else str(case_kind),
             approved_by=approved_by or None,
             target_org=None if case_kind is None else _known_org(state, organisation if of is None else of),
+            household=(about != organisation and is_settled(c, state, about)) or None,
         )
         return self._decided(state, caller, Request(caller.principal, action, facts))
 
@@ -294,6 +299,7 @@ class Authoriser:
             discloses=ask.discloses or None,
             live=ask.action == Action.WATCH,
             camera=_camera(state, ask.camera, organisation),
+            police=(_is_household(state, ask.camera) and state.is_police(principal.person)) or None,
         )
         if self.is_counted(state, caller, ask.action):
             uses = self._watch.uses(c, caller.principal, organisation, now)
@@ -418,6 +424,11 @@ def _camera(state: State, owner: str | None, organisation: str) -> CameraFacts |
         return None
     known = state.organisations.get(owner)
     return CameraFacts(owner == organisation, str(known.org_class) if known else "none")
+
+
+def _is_household(state: State, owner: str | None) -> bool:
+    known = None if owner is None else state.organisations.get(owner)
+    return known is not None and known.org_class == OrgClass.HOUSEHOLD
 
 
 def _target(state: State, held: Held | None, organisation: str) -> Target | None:

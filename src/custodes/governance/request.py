@@ -250,6 +250,8 @@ class Use:
         discloses: what an evaluation gives out beside its figures: ``scores`` of single comparisons, ``faces``; None
             for nothing.
         camera: whose video is used, if any is.
+        police: whether the principal belongs to the police, in whatever organisation; known where a household's camera
+            is used, and None for no.
     """
 
     now: datetime
@@ -280,6 +282,7 @@ class Use:
     evaluation: EvaluationFacts | None = None
     discloses: frozenset[str] | None = None
     camera: CameraFacts | None = None
+    police: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -297,6 +300,8 @@ class Act:
         case_kind, target_org: of what kind the case is that is opened, and for which organisation, which may be another
             than the actor's.
         approved_by: the people who have approved a request for video before; None for nobody.
+        household: whether it concerns a household, not the actor's own, that an administrator of its own can manage
+            by now; None for no.
     """
 
     now: datetime
@@ -316,6 +321,7 @@ class Act:
     case_kind: str | None = None
     target_org: OrganisationFacts | None = None
     approved_by: frozenset[str] | None = None
+    household: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """News of cameras, told to whoever listens: MQTT, webhooks.
 
-Who tells never waits and never fails: each listener has a thread and a queue of its own, and one that is too slow loses
-the oldest of it. Nothing is kept across a restart.
+Who tells never waits and never fails: each listener has a thread and queues of its own, and one that is too slow loses
+the oldest of the longest. Each organisation has a queue, and one more of what must not be lost for whatever a camera
+does: that somebody came with an order, or has fetched what was shared. So nobody's news cost another's. Nothing is kept
+across a restart.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ from collections.abc import Callable
 
 import structlog
 
-from custodes.cameras.model import News
+from custodes.cameras.model import News, NewsKind
 from custodes.errors import Conflict
 
 __all__ = ["Announcer"]
@@ -22,16 +24,55 @@ __all__ = ["Announcer"]
 _log = structlog.get_logger("custodes.cameras")
 _MOST_WAITING = 200
 """News that wait for one listener; a picture has some hundred thousand bytes."""
+_NOTICES = {NewsKind.LEGAL_PROCESS, NewsKind.SHARE_FETCHED}
+
+
+class _Queues:
+    """News that wait, by organisation, notices apart; each queue gets its turn."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._count = 0
+        self._queues: dict[tuple[str, bool], deque[News]] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._queues)
+
+    def put(self, news: News) -> bool:
+        """Add news; tell whether others were lost for them, the oldest of the longest queue."""
+        self._queues.setdefault((news.organisation, news.kind in _NOTICES), deque()).append(news)
+        self._count += 1
+        if self._count <= self._most:
+            return False
+        longest = max(self._queues, key=lambda k: (len(self._queues[k]), not k[1]))
+        self._take(longest)
+        return True
+
+    def pop(self) -> News:
+        """Return the oldest of the queue whose turn it is."""
+        key = next(iter(self._queues))
+        news = self._take(key)
+        if key in self._queues:
+            self._queues[key] = self._queues.pop(key)  # the others' turn first
+        return news
+
+    def _take(self, key: tuple[str, bool]) -> News:
+        queue = self._queues[key]
+        self._count -= 1
+        news = queue.popleft()
+        if not queue:
+            del self._queues[key]
+        return news
 
 
 class _Sink:
-    """A listener, its queue and its thread."""
+    """A listener, its queues and its thread."""
 
     def __init__(self, name: str, sink: Callable[[News], None], most: int) -> None:
         self.name = name
         self.lost = 0
         self._sink = sink
-        self._waiting: deque[News] = deque(maxlen=most)
+        self._waiting = _Queues(most)
         self._changed = threading.Condition()
         self._closed = False
         self._losing = False
@@ -42,10 +83,9 @@ class _Sink:
         with self._changed:
             if self._closed:
                 return
-            full = len(self._waiting) == self._waiting.maxlen
+            full = self._waiting.put(news)
             self.lost += full
             begins, self._losing = full and not self._losing, full
-            self._waiting.append(news)
             self._changed.notify()
         if begins:
             _log.warning("news are lost: a listener is too slow", listener=self.name, lost=self.lost)
@@ -64,7 +104,7 @@ class _Sink:
                     if self._closed:
                         return
                     self._changed.wait()
-                news = self._waiting.popleft()
+                news = self._waiting.pop()
             try:
                 self._sink(news)
             except Exception as error:  # noqa: BLE001 - whatever ails a listener, it hears what comes next
@@ -84,7 +124,7 @@ class Announcer:
         self._lock = threading.Lock()
 
     def add_sink(self, name: str, sink: Callable[[News], None]) -> None:
-        """Let somebody hear all news from now on, in a thread of their own, in order.
+        """Let somebody hear all news from now on, in a thread of their own, in order, organisation by organisation.
 
         Args:
             name: what logs call the listener.

@@ -1,16 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the server keeps of cameras while they run: the index of their video, and for how long video stays.
 
-Video goes when it was kept long enough, whatever anybody does; what a share or a legal process needs is on hold. When
+Video goes when it was kept long enough, whatever anybody does; what a share needs is on hold. When
 the disk is full, the oldest of the cheapest kind goes first, of all cameras together. Nothing is deleted through a
 link.
+
+What a camera's process says of a file is compared with the file. A clock that has leapt ahead makes nothing old: for a
+day, while somebody may notice, video goes only where the disk is full.
 """
 
 from __future__ import annotations
 
 import contextlib
+import math
 import re
 import shutil
+import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -24,14 +29,15 @@ import structlog
 from custodes.cameras.events import EventStore
 from custodes.cameras.index import SegmentIndex
 from custodes.cameras.model import Camera, Segment, Span, Zone
-from custodes.cameras.paths import segment_path
+from custodes.cameras.mp4 import size_of
+from custodes.cameras.paths import open_segment, segment_path
 from custodes.cameras.retention import Kind, Usage, due, kinds, usage
 from custodes.cameras.store import CameraStore
 from custodes.cameras.survey import survey
 from custodes.cameras.wire import Begin
 from custodes.config import Config
 from custodes.db import Database, make_private_folder
-from custodes.errors import Unavailable
+from custodes.errors import IntegrityError, Unavailable
 
 __all__ = ["CameraKeeping", "delete_video", "milliseconds"]
 
@@ -43,6 +49,13 @@ _MOST_EVENTS = 1000
 _OURS = re.compile(r"cam-[0-9a-f]{16}")
 """How a camera's folder is called; what is called otherwise isn't ours to delete."""
 _CHEAPEST = tuple(Kind)
+_MOST_ROUNDS = 10
+"""In which room is made at once, if files turn out to be smaller than was believed."""
+_LOOKING = 20.0
+"""Seconds for which the files of a paused camera are looked through at once: the others' wait meanwhile."""
+_LEAP = 3600.0
+_DOUBT = _DAY.total_seconds()
+"""Seconds by which a clock leaps at least, and for which it is not believed then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +79,34 @@ class _Video:
         return [(_CHEAPEST.index(kind), s.start, s) for s, kind in zip(found, told, strict=True)]
 
 
+class _Clock:
+    """Tells the time, unless it has leapt ahead of what has passed since it was told last."""
+
+    def __init__(self, clocks: Callable[[], tuple[float, float]]) -> None:
+        self._clocks = clocks
+        self._told: tuple[float, float] | None = None
+        self._doubted: float | None = None
+
+    def now(self) -> datetime | None:
+        """Return the time, or None while it isn't believed."""
+        wall, passed = self._clocks()
+        leap = 0.0 if self._told is None else (wall - self._told[0]) - (passed - self._told[1])
+        if leap > _LEAP:
+            if self._doubted is None:
+                self._doubted = passed
+                _log.error("the clock has leapt ahead: no video is deleted for its age for a day", seconds=round(leap))
+            if passed - self._doubted < _DOUBT:
+                return None
+        self._told, self._doubted = (wall, passed), None
+        return datetime.fromtimestamp(wall, UTC)
+
+
+def _clocks() -> tuple[float, float]:
+    """Return the time in seconds since 1970, and the seconds that have passed since some moment, sleep included."""
+    boot = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+    return time.time(), time.clock_gettime(boot)
+
+
 class CameraKeeping:
     """Keeps cameras' video, for the worker.
 
@@ -74,6 +115,7 @@ class CameraKeeping:
         store, index, events: of cameras, their video and what happened.
         config: folders and limits.
         holds: tells which stretches of a camera's video are needed yet, whatever its retention says.
+        clocks: tell the time in seconds since 1970, and how many seconds have passed.
     """
 
     def __init__(
@@ -84,6 +126,7 @@ class CameraKeeping:
         events: EventStore,
         config: Config,
         holds: Callable[[str], Sequence[Span]] = lambda camera: (),
+        clocks: Callable[[], tuple[float, float]] = _clocks,
     ) -> None:
         self._db = database
         self._store = store
@@ -91,6 +134,7 @@ class CameraKeeping:
         self._events = events
         self._config = config
         self._holds = holds
+        self._clock = _Clock(clocks)
         self._moving: dict[str, int] = {}  # since when something moves, by camera
 
     def usage(self, camera: Camera) -> Usage:
@@ -102,6 +146,11 @@ class CameraKeeping:
         """Return the cameras of all organisations that are to run."""
         with self._db.read() as c:
             return self._store.list(c, enabled=True)
+
+    def organisations(self) -> frozenset[str]:
+        """Return the organisations that have cameras, be they enabled or not."""
+        with self._db.read() as c:
+            return frozenset(camera.organisation for camera in self._store.list(c))
 
     def known(self, cameras: Iterable[str]) -> frozenset[str]:
         """Return which of these cameras there are, by id."""
@@ -146,7 +195,8 @@ class CameraKeeping:
         """
         with self._db.read() as c:
             known = self._index.sizes(c, camera.id)
-        found = survey(self._config.video, camera.id, known, writing=writing)
+        seconds = _LOOKING if writing else math.inf
+        found = survey(self._config.video, camera.id, known, writing=writing, most_seconds=seconds)
         with self._db.transaction() as c:
             self._index.apply(c, camera.id, found)
             self._events.close_open(c, camera.id)
@@ -154,7 +204,16 @@ class CameraKeeping:
     # --- while it runs ---
 
     def keep_segment(self, segment: Segment) -> None:
-        """Take a segment into the index, and so much of the motion that goes on, lest a crash make it look still."""
+        """Take a segment into the index, and so much of the motion that goes on, lest a crash make it look still.
+
+        Raises:
+            NotFound: if there is no such file.
+            IntegrityError: if it has another size, or holes.
+            Unavailable: if it can't be looked at, or kept.
+        """
+        with open_segment(self._config.video, segment.camera, segment.start) as file:
+            if size_of(file) != segment.size:
+                raise IntegrityError("A file of recorded video isn't as large as its camera's process says.")
         since = self._moving.get(segment.camera)
         with self._db.transaction() as c:
             self._index.add(c, segment)
@@ -182,13 +241,15 @@ class CameraKeeping:
     def run_retention(self, now: datetime | None = None) -> int:
         """Delete video that was kept long enough, and video of cameras that are no more; return how many files.
 
-        A folder counts as one.
+        A folder counts as one. While the clock isn't believed, video goes for want of room alone.
         """
-        at = milliseconds(now or datetime.now(UTC))
+        told = now or self._clock.now()
+        at = milliseconds(told or datetime.now(UTC))
         gone = self.sweep()
         with self._db.read() as c:
             cameras = self._store.list(c)
-        gone += sum(self._retain(camera, at) for camera in cameras)
+        if told is not None:
+            gone += sum(self._retain(camera, at) for camera in cameras)
         return gone + self._make_room(cameras, at)
 
     def sweep(self) -> int:
@@ -208,10 +269,24 @@ class CameraKeeping:
         return max(0, self._config.cameras.free_bytes - shutil.disk_usage(folder).free)
 
     def _make_room(self, cameras: Iterable[Camera], at: int) -> int:
-        """Delete what the disk has no room for: the oldest of the cheapest kind, whosever it is."""
-        lacking = self._missing()
-        if not lacking:
-            return 0
+        """Delete what the disk has no room for: the oldest of the cheapest kind, whosever it is.
+
+        What counts is the room that files really take.
+        """
+        lacking, gone = self._missing(), 0
+        for _ in range(_MOST_ROUNDS):
+            chosen = self._chosen(cameras, at, lacking) if lacking > 0 else []
+            if not chosen:
+                break
+            taken = {s: _taken(self._config.video, s) for s in chosen}
+            for camera, segments in groupby(chosen, lambda s: s.camera):
+                deleted = self._delete(camera, tuple(segments), at)
+                gone += len(deleted)
+                lacking -= sum(taken[s] for s in deleted)
+        return gone
+
+    def _chosen(self, cameras: Iterable[Camera], at: int, lacking: int) -> list[Segment]:
+        """Return what is to be deleted for want of so many bytes, by camera."""
         chosen: list[Segment] = []
         ranked = [row for camera in cameras for row in self._video(camera).ranked(at, lacking)]
         for _, _, segment in sorted(ranked, key=lambda row: row[:2]):
@@ -219,17 +294,14 @@ class CameraKeeping:
                 break
             chosen.append(segment)
             lacking -= segment.size
-        chosen.sort(key=lambda s: s.camera)
-        return sum(
-            self._delete(camera, tuple(segments), at) for camera, segments in groupby(chosen, lambda s: s.camera)
-        )
+        return sorted(chosen, key=lambda s: s.camera)
 
     def _retain(self, camera: Camera, at: int) -> int:
         """Delete what of a camera's video, motions and events was kept long enough; return how many files."""
         if not camera.enabled:  # what a killed process left is found while nobody runs it, too
             with contextlib.suppress(Unavailable):
                 self.recover(camera, writing=True)
-        gone = self._delete(camera.id, self._video(camera).due(at), at)
+        gone = len(self._delete(camera.id, self._video(camera).due(at), at))
         with self._db.read() as c:
             stale = self._stale(c, camera, at)
         if gone or stale:
@@ -240,9 +312,10 @@ class CameraKeeping:
             self._db.scrub()
         return gone
 
-    def _delete(self, camera_id: str, segments: Sequence[Segment], at: int) -> int:
-        """Delete files, take them out of the index, and return how many went."""
-        gone = [s.start for s in segments if _is_gone(self._config.video, s)]
+    def _delete(self, camera_id: str, segments: Sequence[Segment], at: int) -> list[Segment]:
+        """Delete files, take them out of the index, and return which went."""
+        deleted = [s for s in segments if _is_gone(self._config.video, s)]
+        gone = [s.start for s in deleted]
         if len(gone) < len(segments):
             _log.error("video can't be deleted", camera=camera_id, files=len(segments) - len(gone))
         if gone:  # first the files: what is left in the index without one, the next rebuild takes out
@@ -253,7 +326,7 @@ class CameraKeeping:
         }:
             with contextlib.suppress(OSError):  # it isn't empty yet
                 day.rmdir()
-        return len(gone)
+        return deleted
 
     def _video(self, camera: Camera) -> _Video:
         with self._db.read() as c:
@@ -285,6 +358,15 @@ def delete_video(folder: Path, camera_id: str) -> bool:
         return False
     shutil.rmtree(own, ignore_errors=True)
     return not own.exists()
+
+
+def _taken(folder: Path, segment: Segment) -> int:
+    """Return how many bytes of a disk a file takes that has no other name, at most as many as it has."""
+    try:
+        told = segment_path(folder, segment.camera, segment.start).lstat()
+    except OSError:
+        return 0
+    return min(told.st_size, told.st_blocks * 512) if told.st_nlink == 1 else 0
 
 
 def _is_gone(folder: Path, segment: Segment) -> bool:

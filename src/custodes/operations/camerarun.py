@@ -3,6 +3,7 @@
 
 One :class:`CameraRun` belongs to one thread of the worker and one life of a camera's process. What the process says is
 hostile until it is checked, which :mod:`custodes.cameras.process` does; here it is only believed of its own camera.
+Privacy masks are painted once more into what it sends, before anybody looks.
 
 Nothing that goes wrong here ends the process, which records: neither a face that can't be searched for, nor a database
 that is busy. A file of video that couldn't be taken into the index is, as soon as that is possible.
@@ -18,6 +19,8 @@ import numpy as np
 import structlog
 
 from custodes.cameras.model import Camera, News, NewsKind, Segment, Span
+from custodes.cameras.motion import Masks
+from custodes.cameras.paths import DAY
 from custodes.cameras.wire import (
     Down,
     Frame,
@@ -30,7 +33,7 @@ from custodes.cameras.wire import (
     Trouble,
     Up,
 )
-from custodes.errors import CustodesError
+from custodes.errors import CustodesError, IntegrityError, Unavailable
 from custodes.operations.camerakeeping import CameraKeeping
 from custodes.operations.cameralive import LiveHub, LivePart, PartKind
 from custodes.operations.watching import Watcher
@@ -42,6 +45,8 @@ _WELL = {"disk-ok": "disk-full", "decodable": "undecodable"}
 """What ends which trouble."""
 _OF_SIZE = {"too-large", "codec"}
 """What ends when the camera sends other pictures."""
+_MOST_UNKEPT = 1000
+"""Files that wait to be taken into the index; of more, the oldest are found when it is rebuilt."""
 
 
 class CameraRun:
@@ -54,6 +59,7 @@ class CameraRun:
         hub: knows how cameras are, and shows them.
         tell: is told the news.
         credit: lets the process send one more frame.
+        now: tells the time, in milliseconds since 1970.
     """
 
     def __init__(
@@ -64,6 +70,7 @@ class CameraRun:
         hub: LiveHub,
         tell: Callable[[News], None],
         credit: Callable[[], None],
+        now: Callable[[], int] = lambda: int(time.time() * 1000),
     ) -> None:
         self._camera = camera
         self._keeping = keeping
@@ -71,7 +78,9 @@ class CameraRun:
         self._hub = hub
         self._tell = tell
         self._credit = credit
-        self._unkept: deque[Segment] = deque()
+        self._now = now
+        self._masks = Masks([zone.points for zone in camera.masks]) if camera.masks else None
+        self._unkept: deque[Segment] = deque(maxlen=_MOST_UNKEPT)
         self._failed: dict[str, str] = {}
 
     def handle(self, message: Message, payload: bytes) -> None:
@@ -80,7 +89,7 @@ class CameraRun:
 
     def close(self) -> None:
         """End what is open: the process is gone, and will tell anew what ails it if it is begun again."""
-        now = int(time.time() * 1000)
+        now = self._now()
         self._tried("close", self._watcher.close)
         self._tried("close", lambda: self._keeping.break_motion(self._camera.id, now))
         if self._hub.state(self._camera.id).up:
@@ -137,11 +146,23 @@ class CameraRun:
             self._hub.change(self._camera.id, dropped=state.dropped + frame.dropped)
         try:
             pixels = np.frombuffer(payload, np.uint8).reshape(frame.height, frame.width, 3)
+            if self._masks is not None:
+                pixels = pixels.copy()
+                self._masks.paint(pixels)
             self._watcher.frame(frame, pixels)
         finally:  # whatever comes of it, recording and the next look go on
             self._credit()
 
     def _keep(self, done: SegmentDone) -> None:
+        """Take a file into the index, and those before it that couldn't be.
+
+        Raises:
+            IntegrityError: if its time can't be, or it isn't as the process says; it is not kept.
+            NotFound: if it isn't there; likewise.
+            Unavailable: if it can't be done now; it is tried again with the next one.
+        """
+        if abs(done.start - self._now()) > DAY:
+            raise IntegrityError("A camera's process tells of a file of another day.")
         self._unkept.append(
             Segment(
                 self._camera.id,
@@ -155,8 +176,12 @@ class CameraRun:
             )
         )
         while self._unkept:
-            self._keeping.keep_segment(self._unkept[0])
-            self._unkept.popleft()
+            segment = self._unkept.popleft()
+            try:
+                self._keeping.keep_segment(segment)
+            except Unavailable:
+                self._unkept.appendleft(segment)
+                raise
 
     def _up(self, up: Up) -> None:
         before = self._hub.state(self._camera.id)

@@ -9,6 +9,8 @@ somebody who isn't of the camera's own organisation: what is shared goes by ``sh
 from __future__ import annotations
 
 import shutil
+import threading
+import time
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -25,7 +27,7 @@ from custodes.config import Config
 from custodes.db import Database, make_private_folder
 from custodes.db.sealing import new_id
 from custodes.errors import Code, Invalid, NotFound
-from custodes.governance import Action, Caller, OrgClass, Purpose
+from custodes.governance import Action, Caller, OrgClass, Purpose, Refused
 from custodes.operations.admission import Admission
 from custodes.operations.camerakeeping import CameraKeeping, delete_video, milliseconds
 from custodes.operations.guard import Guard
@@ -35,6 +37,8 @@ __all__ = ["CameraOperations", "CameraUsage", "Day"]
 _DAY: Final = timedelta(days=1)
 _MOST_EVENTS = 1000
 """Of one day."""
+_MOST_OPENED: Final = 10_000
+_OPENED_FOR: Final = 12 * 3600.0  # seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +78,27 @@ class CameraUsage:
     total: int
 
 
+class _Opened:
+    """Which days of which cameras somebody has opened lately; it is in memory, and lost with the process."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._until: dict[tuple[str, str, str], float] = {}
+
+    def add(self, principal: str, camera: str, day: str) -> None:
+        """Remember a day, and forget the one that was opened first if they are too many."""
+        key = principal, camera, day
+        with self._lock:
+            self._until.pop(key, None)
+            if len(self._until) >= _MOST_OPENED:
+                del self._until[next(iter(self._until))]
+            self._until[key] = time.monotonic() + _OPENED_FOR
+
+    def has(self, principal: str, camera: str, day: str) -> bool:
+        """Tell whether somebody has opened a day."""
+        return self._until.get((principal, camera, day), 0.0) > time.monotonic()
+
+
 class CameraOperations:
     """Use cases around cameras.
 
@@ -105,6 +130,7 @@ class CameraOperations:
         self._admission = admission
         self._config = config
         self._keeping = keeping
+        self._opened = _Opened()
 
     # --- setting up ---
 
@@ -238,7 +264,7 @@ class CameraOperations:
             raise Invalid("It isn't said where the camera's video comes from.", remedy="Give rtsp://..., for example.")
         for url in (camera.url, camera.substream):
             if url and (before is None or url not in (before.url, before.substream)):
-                parse_source(url, self._config.cameras.files)
+                parse_source(url, self._config.cameras.files, self._config.server.port)
         if camera.collection and (before is None or camera.collection != before.collection):
             found = self._admission.get(caller, camera.collection)
             if found.owner != camera.organisation:
@@ -252,8 +278,13 @@ class CameraOperations:
     # --- what there is ---
 
     def list(self, caller: Caller) -> tuple[Camera, ...]:
-        """Return the cameras of the caller's organisation, by name."""
+        """Return the cameras of the caller's organisation, by name.
+
+        Raises:
+            Denied: if a rule forbids the caller to look at them.
+        """
         organisation = self._guard.organisation_of(caller)
+        self._guard.check_use(caller, Action.VIEW_VIDEO, camera=organisation)
         with self._db.read() as c:
             return self._store.list(c, organisation=organisation)
 
@@ -267,17 +298,45 @@ class CameraOperations:
         with self._db.read() as c:
             return self._store.find(c, organisation, camera_id)
 
-    def last(self, caller: Caller, camera_id: str) -> Segment | None:
-        """Return the newest segment of a camera, or None."""
+    def is_set_up_by(self, caller: Caller) -> bool:
+        """Tell whether the caller may set up cameras, and so be shown where their video comes from; no entry tells."""
+        try:
+            self._guard.check_unrecorded(caller, Action.MANAGE_CAMERAS)
+        except Refused:
+            return False
+        return True
+
+    def recheck(self, caller: Caller, camera_id: str) -> Camera:
+        """Return a camera that is being looked at, if that may go on; nothing but a refusal is recorded.
+
+        Raises:
+            Denied: if a rule forbids it by now.
+            NotFound: if there is no such camera any more.
+        """
         camera = self.get(caller, camera_id)
+        self._guard.check_use(caller, Action.VIEW_VIDEO, camera=camera.organisation)
+        return camera
+
+    def last(self, caller: Caller, camera_id: str) -> Segment | None:
+        """Return the newest segment of a camera, or None.
+
+        Raises:
+            Denied: if a rule forbids the caller to look at it.
+            NotFound: if there is no such camera.
+        """
+        camera = self.recheck(caller, camera_id)
         with self._db.read() as c:
             return self._index.last(c, camera.id)
 
     def usage(self, caller: Caller) -> tuple[CameraUsage, ...]:
-        """Return what of each camera's video is on the disk."""
+        """Return what of each camera's video is on the disk.
+
+        Raises:
+            Denied: if a rule forbids the caller to look at them.
+        """
+        cameras = self.list(caller)
         make_private_folder(self._config.video)
         disk = shutil.disk_usage(self._config.video)
-        cameras = self.list(caller)
         return tuple(CameraUsage(k, self._keeping.usage(k), disk.free, disk.total) for k in cameras)
 
     # --- looking ---
@@ -321,10 +380,11 @@ class CameraOperations:
                     self._index.days(c, camera.id),
                 )
             using.part.note(camera=camera.id, day=found.day)
+        self._opened.add(caller.principal, camera.id, found.day)
         return found
 
     def segment_file(self, caller: Caller, camera_id: str, start: int) -> Path:
-        """Return the file of a segment of a day that was opened.
+        """Return the file of a segment; if they haven't opened its day lately, that is an entry of its own.
 
         Raises:
             Denied: if a rule forbids it.
@@ -332,14 +392,19 @@ class CameraOperations:
             Invalid: if that is no time.
             Unavailable: if it can't be read, or is no file of our own.
         """
-        camera = self.get(caller, camera_id)
-        self._guard.check_use(caller, Action.VIEW_VIDEO, camera=camera.organisation)
+        camera = self.recheck(caller, camera_id)
         path = segment_path(self._config.video, camera.id, start)
         with self._db.read() as c:
             found = self._index.list(c, camera.id, Span(start, start + 1))
-        if not any(s.start == start for s in found):
+        segment = next((s for s in found if s.start == start), None)
+        if segment is None:
             raise NotFound("There is no such video: it may have been deleted meanwhile.")
         open_segment(self._config.video, camera.id, start).close()
+        days = day_of(segment.start), day_of(segment.end)  # one that goes on past midnight is of both
+        if not any(self._opened.has(caller.principal, camera.id, day) for day in days):
+            with self._guard.using(caller, Action.VIEW_VIDEO, camera=camera.organisation) as using:
+                using.part.note(camera=camera.id, day=days[0])
+            self._opened.add(caller.principal, camera.id, days[0])
         return path
 
 

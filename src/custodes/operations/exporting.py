@@ -2,20 +2,23 @@
 """A clip of a camera's recordings as a file for its owner: as it was recorded, or blurred, or with masks black.
 
 A clip of a camera with privacy masks is never the recording itself, in which what they hide can be seen. A file has its
-name when it is complete and the export is on record, and not before.
+name when it is complete and the export is on record, and not before. What is handed out over a network lies in a file
+without a name meanwhile, beside the video, and not in memory: who reads slowly holds up nobody.
 """
 
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 import secrets
+import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import BinaryIO, Self
 
 from custodes.cameras.index import SegmentIndex
 from custodes.cameras.model import Camera, Span
@@ -29,7 +32,9 @@ from custodes.operations.redactor import Clip, Redactor
 __all__ = ["ExportOperations", "Exported", "Taken"]
 
 _MOST = 3600 * 1000
-"""Longest clip in milliseconds: it is held in memory."""
+"""Longest clip in milliseconds: it is held in memory while it is made."""
+_MOST_TAKEN = 256 * 2**20
+"""Most bytes of recorded files of which a clip is made that is handed out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +61,17 @@ class Exported:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Taken:
-    """A clip that was made: its bytes, their SHA-256 in hexadecimal, and what it shows."""
+    """A clip that was made, to be handed out.
 
-    data: bytes
+    Attributes:
+        file: it, without a name, for its owner alone; whoever hands it out closes it, and then it is gone.
+        size, sha256: of the file; the latter hexadecimal.
+        real: what it shows.
+        derivative: whether it was encoded anew.
+    """
+
+    file: BinaryIO
+    size: int
     sha256: str
     real: Span
     derivative: bool
@@ -72,6 +85,7 @@ class ExportOperations:
         database, index: what was recorded.
         cameras: whose cameras are whose.
         redactor: makes clips.
+        folder: of recorded video.
     """
 
     def __init__(
@@ -81,12 +95,14 @@ class ExportOperations:
         index: SegmentIndex,
         cameras: CameraOperations,
         redactor: Redactor,
+        folder: Path,
     ) -> None:
         self._guard = guard
         self._db = database
         self._index = index
         self._cameras = cameras
         self._redactor = redactor
+        self._folder = folder
 
     def export(
         self,
@@ -120,13 +136,13 @@ class ExportOperations:
         if path.exists():
             raise _taken(path)
         with self._guard.using(caller, Action.EXPORT_VIDEO, camera=camera.organisation) as using, _Draft(path) as draft:
-            taken = self._made(using, camera, span, blurred=blurred, progress=progress)
-            draft.write(taken.data)
+            clip, digest = self._made(using, camera, span, blurred=blurred, progress=progress)
+            draft.write(clip.data)
             draft.claim()
             with using.committing():
                 pass
             draft.place()
-        return Exported(path, span, taken.real, len(taken.data), taken.sha256, taken.derivative, blurred)
+        return Exported(path, span, clip.real, len(clip.data), digest, clip.derivative is not None, blurred)
 
     def take(self, caller: Caller, camera_id: str, span: Span, *, blurred: bool = False) -> Taken:
         """Return a clip, for whoever hands it out.
@@ -134,22 +150,52 @@ class ExportOperations:
         Raises:
             Denied: if a rule forbids it.
             NotFound: if there is no such camera, or no video of that time.
-            Invalid: if the clip would be too long.
+            Invalid: if the clip would be too long or too large.
+            Unavailable: if there is no room for it.
         """
         camera = self._cameras.get(caller, camera_id)
         _check(span)
-        with self._guard.using(caller, Action.EXPORT_VIDEO, camera=camera.organisation) as using:
-            return self._made(using, camera, span, blurred=blurred, progress=lambda done, of: None)
+        with ExitStack() as undo:
+            with self._guard.using(caller, Action.EXPORT_VIDEO, camera=camera.organisation) as using:
+                clip, digest = self._made(using, camera, span, blurred=blurred, most=_MOST_TAKEN)
+                file = undo.enter_context(self._laid_down(clip.data))
+            undo.pop_all()
+        return Taken(file, len(clip.data), digest, clip.real, clip.derivative is not None)
+
+    def _laid_down(self, data: bytes) -> BinaryIO:
+        """Return a file without a name that holds some bytes; it is read from its beginning.
+
+        Raises:
+            Unavailable: if it can't be written.
+        """
+        try:
+            file = tempfile.TemporaryFile(dir=self._folder)  # noqa: SIM115 - whoever hands it out closes it
+            try:
+                file.write(data)
+                file.seek(0)
+            except BaseException:
+                file.close()
+                raise
+        except OSError as e:
+            raise Unavailable(f"There is no room for the clip: {e.strerror}.", remedy="Make it shorter.") from e
+        return file
 
     def _made(
-        self, using: Using, camera: Camera, span: Span, *, blurred: bool, progress: Callable[[int, int], None]
-    ) -> Taken:
-        """Make a clip, and tell the entry of it."""
-        clip = self._clip(camera, span, blurred=blurred, progress=progress)
-        taken = Taken(clip.data, hashlib.sha256(clip.data).hexdigest(), clip.real, clip.derivative is not None)
-        using.part.note(camera=camera.id, start=span.start, end=span.end, sha256=taken.sha256)
-        using.part.note(blurred=blurred, derivative=taken.derivative)
-        return taken
+        self,
+        using: Using,
+        camera: Camera,
+        span: Span,
+        *,
+        blurred: bool,
+        progress: Callable[[int, int], None] = lambda done, of: None,
+        most: float = math.inf,
+    ) -> tuple[Clip, str]:
+        """Make a clip, tell the entry of it, and return it with its SHA-256 in hexadecimal."""
+        clip = self._clip(camera, span, blurred=blurred, progress=progress, most=most)
+        digest = hashlib.sha256(clip.data).hexdigest()
+        using.part.note(camera=camera.id, start=span.start, end=span.end, sha256=digest)
+        using.part.note(blurred=blurred, derivative=clip.derivative is not None)
+        return clip, digest
 
     def still(self, caller: Caller, camera_id: str) -> bytes:
         """Return the newest picture that was recorded (JPEG), privacy masks black; that it is looked at is an entry.
@@ -187,11 +233,18 @@ class ExportOperations:
             return None
         return last.start, self._redactor.still(last, camera.masks)
 
-    def _clip(self, camera: Camera, span: Span, *, blurred: bool, progress: Callable[[int, int], None]) -> Clip:
+    def _clip(
+        self, camera: Camera, span: Span, *, blurred: bool, progress: Callable[[int, int], None], most: float
+    ) -> Clip:
         with self._db.read() as c:
             segments = self._index.list(c, camera.id, span)
         if not segments:
             raise NotFound("There is no video of that time.", remedy="custodes camera show tells what there is.")
+        if sum(s.size for s in segments) > most:
+            raise Invalid(
+                f"A clip of more than {most / 2**20:.0f} MiB of video isn't handed out here.",
+                remedy="Make it shorter, or use custodes camera export.",
+            )
         return self._redactor.make(segments, span, camera.masks, blurred=blurred, progress=progress)
 
 

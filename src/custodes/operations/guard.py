@@ -447,6 +447,7 @@ class Guard:
         dismisses: Role | None = None,
         case_kind: Purpose | None = None,
         approved_by: frozenset[str] = frozenset(),
+        concerns: str | None = None,
     ) -> Iterator[Acting]:
         """Authorise an act of those who govern, let it be done in one transaction, and record it there.
 
@@ -459,6 +460,7 @@ class Guard:
             appoints, dismisses: the role that somebody is given or loses, if it is one that the rules guard.
             case_kind: of what kind the case is that is opened.
             approved_by: the people who have approved a request for video before.
+            concerns: the organisation whose people it is about, where ``of`` is ``ALL``.
 
         Raises:
             Refused: if a rule forbids it.
@@ -480,6 +482,7 @@ class Guard:
                     dismisses=dismisses,
                     case_kind=case_kind,
                     approved_by=approved_by,
+                    concerns=concerns,
                 )
                 acting = Acting(c, now, permit)
                 yield acting
@@ -514,6 +517,17 @@ class Guard:
         except Refused as refused:
             self._refuse(caller, Ask(action), refused, kind="act")
             raise
+
+    def check_unrecorded(self, caller: Caller, action: Action) -> None:
+        """Decide on an act in the caller's own organisation as :meth:`check` does; a refusal isn't recorded either.
+
+        It is for looks that leave no trace, whoever looks; what is done after them is decided and recorded by itself.
+
+        Raises:
+            Refused: if a rule forbids it.
+        """
+        with self._db.read() as c:
+            self._authoriser.act(c, caller, action, self._log.now(c))
 
     def _keep_rules(self, c: sa.Connection, acting: Acting) -> None:
         rules = self._registry.state(c, keep=False).rules

@@ -102,6 +102,7 @@ class PeopleOperations:
             caller,
             Action.MANAGE_PEOPLE,
             of=ALL if Role.OPERATOR in granted else organisation,
+            concerns=organisation,
             appoints=Role.OVERSIGHT if Role.OVERSIGHT in granted else None,
         )
         with guarded as acting:
@@ -139,6 +140,7 @@ class PeopleOperations:
             caller,
             Action.MANAGE_PEOPLE,
             of=ALL if Role.OPERATOR in granted else found.organisation,
+            concerns=found.organisation,
             appoints=Role.OVERSIGHT if Role.OVERSIGHT in granted - found.roles else None,
             dismisses=Role.OVERSIGHT if Role.OVERSIGHT in found.roles - granted else None,
         )

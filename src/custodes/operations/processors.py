@@ -108,7 +108,7 @@ class ProcessorOperations:
         self._guard.check(caller, Action.MANAGE_CAMERAS)  # strangers aren't told what there is
         organisation = self._guard.organisation_of(caller)
         check_tags(new.tags or {})
-        self._checks.check_output(organisation, new)
+        self._checks.check_output(caller, organisation, new)
         if new.source.url:
             camera_name(new.name)
             self._checks.check_task(caller, organisation, new.task, None)
@@ -205,7 +205,8 @@ class ProcessorOperations:
             Denied: if a rule forbids it, or what it would do.
             NotFound: if there is none of this name, or its camera or collection is gone.
             Conflict: if it runs.
-            Invalid: if the time can't be meant, or the caller's key is for another purpose than the camera.
+            Invalid: if the time can't be meant, the caller's key is for another purpose than the camera, or the bucket
+                is gone.
             Unavailable: if this installation doesn't send there any more (code ``not-offered``).
         """
         known = self.get(caller, name).processor
@@ -216,6 +217,7 @@ class ProcessorOperations:
         self._checks.check_task(caller, known.organisation, known.task, camera)
         for sink in known.sinks:
             self.sinks.check(known.organisation, sink)
+        self._checks.check_bucket(caller, known.bucket)
         if selects and isinstance(known.task, Search):
             raise Invalid("A search of faces goes on until it is stopped: it has no start or stop selector.")
         lasts = 0 if isinstance(known.task, Search) else lasting(seconds)

@@ -3,52 +3,42 @@
 
 It gets a job on its standard input (where recorded video lies, which of it, what to hide), and says on its standard
 output how far it is, what becomes of it, and in the end the clip. It has no database, no vault, and may not write
-files once it decodes; nothing that it does is seen in the numbers of the server's own process. That process is ``python
--m custodes.operations.redactor``.
+files once it decodes; nothing that it does is seen in the numbers of the server's own process. :mod:`.redactorwork` is
+that process. Where the kernel can't close files to it, the server's log says so.
 """
 
 from __future__ import annotations
 
-import io
 import os
-import resource
 import struct
 import subprocess
 import sys
 import threading
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import IO, Any, BinaryIO
+from functools import cache
+from typing import IO
 
-import cv2
 import orjson
+import structlog
 
-from custodes.cameras.clips import cut, frames
-from custodes.cameras.model import Segment, Span, Spot, Zone
-from custodes.config import Config, Vision
+from custodes.cameras.confine import ENVIRONMENT
+from custodes.cameras.model import Segment, Span, Zone
+from custodes.config import Config
 from custodes.db.sealing import words
-from custodes.domain import UInt8
 from custodes.errors import Conflict, CustodesError, IntegrityError, Invalid, NotFound, TooLarge, Unavailable
-from custodes.operations.redacting import Derivative, black_out, redact
-from custodes.vision.engine import Engine
+from custodes.operations.redacting import Derivative
+from custodes.operations.redactorwork import HEAD, MOST_PART
 
 __all__ = ["Clip", "Progress", "Redactor"]
 
-_HEAD = struct.Struct(">cI")
-_MOST_PART = 1 << 30
+_log = structlog.get_logger("custodes.cameras")
+_COMMAND = [sys.executable, "-B", "-m", "custodes.operations.redactorwork"]
 _PATIENCE = 120.0
 """Seconds without a word after which the process is ended."""
 _ENDS = 5.0
 """Seconds for which it may take its leave, when all is said."""
-_STILL_EVERY = 15
-"""Pictures from one that is shown on the way to the next."""
-_STILL_SIDE = 640
-_WIDEST = 1920
-_LAST = 1000  # milliseconds, in which there is a picture
-_NICE = 10
 _WORD = 32
 _KEPT = ("PATH", "LANG", "LC_ALL", "PYTHONPATH", "LD_LIBRARY_PATH", "COVERAGE_PROCESS_CONFIG", "COVERAGE_PROCESS_START")
 """Variables that the process gets."""
@@ -131,8 +121,7 @@ class Redactor:
             Unavailable: if it can't be decoded.
         """
         with self._working(self._job([segment], segment.span, masks, "still")) as (stream, watch):
-            kind, payload = _read(stream)
-            watch.alive()
+            kind, payload = _heard(stream, watch)
             if kind == b"E":
                 raise _told(payload)
             return payload
@@ -147,11 +136,11 @@ class Redactor:
         pipe, kept = subprocess.PIPE, {k: os.environ[k] for k in _KEPT if k in os.environ}
         try:
             with subprocess.Popen(
-                [sys.executable, "-B", "-m", "custodes.operations.redactor"],
+                _COMMAND,
                 stdin=pipe,
                 stdout=pipe,
                 stderr=subprocess.DEVNULL,
-                env=kept,
+                env=ENVIRONMENT | kept,
                 close_fds=True,
             ) as process:
                 watch = _Watch(process)
@@ -220,8 +209,7 @@ def _result(
 ) -> Clip:
     facts: object = None
     while True:
-        kind, payload = _read(stream)
-        watch.alive()
+        kind, payload = _heard(stream, watch)
         if stopped():
             raise Conflict("Nobody wants this clip any more.")
         if kind == b"P":
@@ -245,17 +233,37 @@ def _told(payload: bytes) -> CustodesError:
         return _broken()
 
 
+def _heard(stream: IO[bytes], watch: _Watch) -> tuple[bytes, bytes]:
+    """Return the next part of what the process says, but for that it couldn't be confined.
+
+    Raises:
+        Unavailable: if it has ended.
+    """
+    kind = b"U"
+    while kind == b"U":
+        kind, payload = _read(stream)
+        watch.alive()
+        if kind == b"U":
+            _warn()
+    return kind, payload
+
+
+@cache
+def _warn() -> None:
+    _log.warning("this kernel has no Landlock: files aren't closed to the processes that decode recorded video")
+
+
 def _read(stream: IO[bytes]) -> tuple[bytes, bytes]:
     """Read a part of what the process says.
 
     Raises:
         Unavailable: if it has ended.
     """
-    head = stream.read(_HEAD.size)
-    if len(head) != _HEAD.size:
+    head = stream.read(HEAD.size)
+    if len(head) != HEAD.size:
         raise _broken()
-    kind, size = _HEAD.unpack(head)
-    if size > _MOST_PART:
+    kind, size = HEAD.unpack(head)
+    if size > MOST_PART:
         raise _broken()
     payload = stream.read(size)
     if len(payload) != size:
@@ -307,100 +315,3 @@ def _whole(value: object, count: int) -> list[int]:
     if not isinstance(value, list) or len(value) != count or not all(type(v) is int and v >= 0 for v in value):
         raise ValueError(count)
     return value
-
-
-# --- the process ------------------------------------------------------------------------------------------------------
-
-
-def _say(stream: BinaryIO, kind: bytes, payload: bytes | memoryview) -> None:
-    stream.write(_HEAD.pack(kind, len(payload)))
-    stream.write(payload)
-    stream.flush()
-
-
-def _work(job: Mapping[str, Any], out: BinaryIO) -> None:
-    """Do a job, and say what comes of it."""
-    segments = [Segment(**s | {"sha256": bytes.fromhex(s["sha256"])}) for s in job["segments"]]
-    span, folder = Span(*job["span"]), Path(job["video"])
-    masks = [Zone(name, tuple((x, y) for x, y in points), Spot.MASK) for name, points in job["masks"]]
-    if job["kind"] == "still":
-        resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
-        _say(out, b"V", _last_picture(segments, folder, span, masks))
-        return
-    engine = None
-    if job["kind"] == "blurred":
-        vision = Vision(**_tuples(job["vision"]))
-        engine = Engine.default(Config(data=Path(job["data"]), cache=Path(job["cache"]), vision=vision))
-    clip = io.BytesIO()
-    found = cut(segments, folder, span, clip)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))  # from here on it writes nothing but what it says
-    facts: dict[str, object] = {
-        "asked": [found.asked.start, found.asked.end],
-        "real": [found.real.start, found.real.end],
-        "codec": found.codec,
-        "width": found.width,
-        "height": found.height,
-        "packets": found.packets,
-        "packets_sha256": found.packets_sha256.hex(),
-        "derivative": None,
-    }
-    if engine is not None or masks:
-        clip = io.BytesIO()
-        made = redact(
-            frames(segments, folder, span),
-            clip,
-            engine,
-            masks,
-            span,
-            progress=lambda done, of: _say(out, b"P", struct.pack(">QQ", done, of)),
-            still=_Stills(out),
-        )
-        facts["derivative"] = asdict(made) | {"packets_sha256": made.packets_sha256.hex()}
-    _say(out, b"R", orjson.dumps(facts))
-    _say(out, b"V", clip.getbuffer())
-
-
-def _tuples(settings: Mapping[str, Any]) -> dict[str, Any]:
-    return {k: tuple(v) if isinstance(v, list) else v for k, v in settings.items()}
-
-
-def _last_picture(segments: Sequence[Segment], folder: Path, span: Span, masks: Sequence[Zone]) -> bytes:
-    last = deque(frames(segments, folder, Span(max(span.start, span.end - _LAST), span.end)), maxlen=1)
-    return _jpeg(black_out(last[0][1], masks), _WIDEST)
-
-
-def _jpeg(pixels: UInt8, side: int) -> bytes:
-    """Return a picture as JPEG, of at most so many pixels a side."""
-    scale = min(1.0, side / max(pixels.shape[:2]))
-    small = cv2.resize(pixels, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) if scale < 1 else pixels
-    return cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, 80])[1].tobytes()
-
-
-class _Stills:
-    """Says what some of the pictures look like that are written."""
-
-    def __init__(self, out: BinaryIO) -> None:
-        self._out = out
-        self._seen = 0
-
-    def __call__(self, pixels: UInt8) -> None:
-        self._seen += 1
-        if self._seen % _STILL_EVERY == 1:
-            _say(self._out, b"S", _jpeg(pixels, _STILL_SIDE))
-
-
-def main() -> None:
-    """Do the job that comes on standard input."""
-    os.nice(_NICE)
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    with os.fdopen(os.dup(1), "wb") as out:
-        os.dup2(2, 1)  # what libraries print is no part of what is said
-        try:
-            _work(orjson.loads(sys.stdin.buffer.read()), out)
-        except CustodesError as e:
-            told = {"error": type(e).__name__, "message": e.message, "remedy": e.remedy}
-            _say(out, b"E", orjson.dumps(told))
-
-
-if __name__ == "__main__":
-    main()

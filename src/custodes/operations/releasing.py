@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """What was shared is fetched: by the named officer's key, in time, and on record before the first byte.
 
-Whatever is wrong (no such share, another key, over, revoked, a request that was made before), the answer is the same in
-words. What concerns a share that there is, is an entry and the owner's to read; who tries ids that there aren't isn't
-worth one.
+Whatever is wrong (no such share, another key, over, revoked, an officer or agency that isn't trusted any more, a
+request that was made before), the answer is the same in words. What concerns a share that there is, is an entry and the
+owner's to read; who tries ids that there aren't isn't worth one: nobody guesses 128 random bits.
 """
 
 from __future__ import annotations
@@ -16,7 +16,10 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import BinaryIO
 
+import sqlalchemy as sa
+
 from custodes.cameras.documents import from_ms, to_ms
+from custodes.cameras.footagestore import FootageStore
 from custodes.cameras.links import SHARE_ID, fetch_path
 from custodes.cameras.model import News, NewsKind
 from custodes.cameras.officerkeys import SIGNATURE_LASTS
@@ -26,14 +29,13 @@ from custodes.db import Database
 from custodes.errors import Denied, NotFound
 from custodes.ledger import commit
 from custodes.operations.guard import Guard
-from custodes.operations.sharing import share_file
+from custodes.operations.sharing import share_file, why_over
 
 __all__ = ["Released", "Releasing"]
 
 _NUMBER = re.compile(r"[0-9]{1,15}")
-_MOST_NONCES = 100_000
+_NONCES_LAST = 2 * SIGNATURE_LASTS + timedelta(seconds=1)
 _REFUSALS = 20  # entries a minute; of more the later ones together
-_STRANGERS = 120  # unknown ids a minute that are looked for
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,7 @@ class Releasing:
     Args:
         guard: records.
         database, store: what was shared.
+        footage: knows which agencies and officers are trusted here.
         folder: where sealed packages lie.
         tell: tells the owner.
     """
@@ -74,17 +77,18 @@ class Releasing:
         guard: Guard,
         database: Database,
         store: ShareStore,
+        footage: FootageStore,
         folder: Path,
         tell: Callable[[News], None] = lambda news: None,
     ) -> None:
         self._guard = guard
         self._db = database
         self._store = store
+        self._footage = footage
         self._folder = folder
         self._tell = tell
         self._lock = threading.Lock()
-        self._nonces: dict[tuple[str, str], datetime] = {}
-        self._refused, self._strangers = _Minute(), _Minute()
+        self._refused = _Minute()
         self._untold = 0
 
     def fetch(self, share: str, *, at: str, nonce: str, signature: str) -> Released:
@@ -101,49 +105,28 @@ class Releasing:
         """
         with self._db.read() as c:
             now = self._guard.now(c)
-            found = self._store.find(c, share) if self._is_looked_for(share, now) else None
+            found = self._store.find(c, share) if SHARE_ID.fullmatch(share) else None
+            over = why_over(c, self._footage, found, now) if found is not None else ""
         if found is None:
             raise _refusal()
-        why = self._why_not(found, at, nonce, signature, now)
+        why = over if self._is_signed(found, at, nonce, signature, now) else "signature"
         if why:
             self._record_refusal(found, why, now)
             raise _refusal()
-        return self._released(found)
+        return self._released(found, nonce)
 
-    def _is_looked_for(self, share: str, now: datetime) -> bool:
-        """Tell whether it is worth looking for a share: not if so many were looked for in vain this minute."""
-        if not SHARE_ID.fullmatch(share):
-            return False
-        with self._lock:
-            return self._strangers.count(now) <= _STRANGERS
-
-    def _why_not(self, share: Share, at: str, nonce: str, signature: str, now: datetime) -> str:
-        """Return why a share isn't handed out, in a word; nothing if it is."""
+    def _is_signed(self, share: Share, at: str, nonce: str, signature: str, now: datetime) -> bool:
+        """Tell whether the officer whom it is for has signed the request, just now."""
         try:
             signed_at = from_ms(int(at)) if _NUMBER.fullmatch(at) else now - 2 * SIGNATURE_LASTS
             key = bytes.fromhex(share.recipient.signing_key)
             path = fetch_path(share.id)
             check_officer_signature(key, share.id, "GET", path, signed_at, nonce, signature=signature, now=now)
         except (Denied, OverflowError):
-            return "signature"
-        if not self._is_new(share.id, nonce, now):
-            return "repeated"
-        if share.revoked_at is not None:
-            return "revoked"
-        return "" if now < share.expires_at else "expired"
+            return False
+        return True
 
-    def _is_new(self, share: str, nonce: str, now: datetime) -> bool:
-        """Note a nonce; False if it was noted before, or too many are."""
-        with self._lock:
-            stale = now - 2 * SIGNATURE_LASTS - timedelta(seconds=1)
-            for key in [k for k, seen in self._nonces.items() if seen < stale]:
-                del self._nonces[key]
-            if (share, nonce) in self._nonces or len(self._nonces) >= _MOST_NONCES:
-                return False
-            self._nonces[share, nonce] = now
-            return True
-
-    def _released(self, share: Share) -> Released:
+    def _released(self, share: Share, nonce: str) -> Released:
         try:
             file = share_file(self._folder, share.id).open("rb")
         except OSError as e:
@@ -152,12 +135,14 @@ class Releasing:
         try:
             with self._guard.transaction() as c:
                 now = self._guard.now(c)
-                again = self._store.find(c, share.id)
-                if again is None or not again.is_open(now):
-                    raise _refusal()
-                self._store.fetched(c, share.id, now)
-                opening = commit("share", share.id.encode())
-                self._guard.append_system(c, "share-fetched", {"organisation": share.organisation}, [opening])
+                why = self._why_not(c, share, nonce, now)
+                if not why:
+                    self._store.fetched(c, share.id, now)
+                    opening = commit("share", share.id.encode())
+                    self._guard.append_system(c, "share-fetched", {"organisation": share.organisation}, [opening])
+            if why:
+                self._record_refusal(share, why, now)
+                raise _refusal()
             size = file.seek(0, 2)
             file.seek(0)
         except BaseException:
@@ -165,6 +150,14 @@ class Releasing:
             raise
         self._tell(News(NewsKind.SHARE_FETCHED, share.organisation, to_ms(now), detail=share.id))
         return Released(file, size)
+
+    def _why_not(self, c: sa.Connection, share: Share, nonce: str, now: datetime) -> str:
+        """Return why a share isn't handed out after all, in a word; if it is, its nonce is noted."""
+        again = self._store.find(c, share.id)
+        if again is None:
+            return "expired"
+        over = why_over(c, self._footage, again, now)
+        return over or ("" if self._store.note(c, share.id, nonce, now, _NONCES_LAST) else "repeated")
 
     def _record_refusal(self, share: Share, why: str, now: datetime | None) -> None:
         """Record a fetch that came to nothing; of many in a minute the later ones together."""

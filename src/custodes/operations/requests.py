@@ -9,6 +9,7 @@ nobody, whoever has the disk, the database, the log and the wire, can tell who w
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -75,7 +76,7 @@ class RequestInbox:
     """Looks at requests, and makes previews.
 
     Args:
-        guard: says who may look; it records who may not.
+        guard: says who may look; who may not isn't recorded either.
         database, store, index: the cameras, and what they recorded.
         boards: what stands on the boards.
         trusted: reads the agencies that are enrolled.
@@ -156,25 +157,30 @@ class RequestInbox:
         """
         return self._previews.get(self._who(caller), preview)
 
-    def check(self, c: sa.Connection, code: str, now: datetime) -> FootageRequest:
+    def check(self, c: sa.Connection, digest: str, now: datetime) -> FootageRequest:
         """Return a request that stands on a board and is good now, in a transaction that shares something for it.
 
+        Args:
+            c: the transaction.
+            digest: of the request; its code is too short to rule out another one.
+            now: the time.
+
         Raises:
-            NotFound: if there is none of this code, or not any more.
+            NotFound: if there is none of this digest, or not any more.
         """
         for request in self._valid(c, now):
-            if request.code == code:
+            if request.digest == digest:
                 return request
         raise NotFound("There is no such request, or not any more.", remedy="Look at those that there are.")
 
     # --- how ---
 
     def _who(self, caller: Caller) -> str:
-        self._guard.check(caller, Action.SHARE_VIDEO)
+        self._guard.check_unrecorded(caller, Action.SHARE_VIDEO)
         return self._guard.organisation_of(caller)
 
     def _valid(self, c: sa.Connection, now: datetime) -> list[FootageRequest]:
-        """Check all that stands on the boards; what doesn't hold isn't there."""
+        """Check all that stands on the boards; what doesn't hold isn't there, nor are two that have one code."""
         trusted = self._trusted(c)
         found: dict[str, FootageRequest] = {}
         for document in self._boards.documents():
@@ -182,8 +188,9 @@ class RequestInbox:
                 request = check_request(document, trusted, now)
             except CustodesError:  # forged, over, or of an agency that isn't enrolled
                 continue
-            found.setdefault(request.code, request)
-        return list(found.values())
+            found.setdefault(request.digest, request)
+        having = Counter(r.code for r in found.values())
+        return [r for r in found.values() if having[r.code] == 1]
 
     def _item(self, c: sa.Connection, request: FootageRequest, cameras: Iterable[Camera], now: datetime) -> InboxItem:
         concerned = []
@@ -217,7 +224,7 @@ class RequestInbox:
             segments = self._index.list(c, own.id, span)
         if not segments:
             raise NotFound("Nothing was recorded then.", remedy="Choose a time at which something was.")
-        return Subject(own.organisation, item.request.code, own, span, blurred), segments
+        return Subject(own.organisation, item.request.code, item.request.digest, own, span, blurred), segments
 
 
 def _joined(segments: Iterable[Segment], within: Span) -> tuple[Span, ...]:

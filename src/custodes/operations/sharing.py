@@ -24,6 +24,7 @@ import sqlalchemy as sa
 
 import custodes
 from custodes.cameras.evidence import MOST_CLIPS, Draft, Part, Pictures, draft
+from custodes.cameras.footagestore import FootageStore
 from custodes.cameras.links import make_link
 from custodes.cameras.model import Camera, Segment, Span
 from custodes.cameras.shares import Recipient, Share, SharedClip, ShareStore
@@ -35,10 +36,11 @@ from custodes.governance import Action, Caller
 from custodes.ledger import Log, commit
 from custodes.operations.boards import ClockOffset
 from custodes.operations.guard import Guard
+from custodes.operations.previews import Preview
 from custodes.operations.redactor import Clip
 from custodes.operations.requests import RequestInbox
 
-__all__ = ["HELD", "LASTS", "RECALL", "ClipChosen", "ShareOperations", "share_file"]
+__all__ = ["HELD", "LASTS", "RECALL", "ClipChosen", "ShareOperations", "share_file", "why_over"]
 
 LASTS = (timedelta(days=1), timedelta(days=14), timedelta(days=30))
 """A share can be fetched for so long: least, unless stated, most."""
@@ -77,6 +79,23 @@ def share_file(folder: Path, share: str) -> Path:
     return folder / f"{share}.sealed"
 
 
+def why_over(c: sa.Connection, footage: FootageStore, share: Share, now: datetime) -> str:
+    """Return why a share can't be fetched any more, in a word; nothing if it can.
+
+    Args:
+        c: a connection to what is kept.
+        footage: knows which agencies and officers are trusted here.
+        share: which.
+        now: the time.
+    """
+    if share.revoked_at is not None:
+        return "revoked"
+    if now >= share.expires_at:
+        return "expired"
+    told = share.recipient
+    return footage.why_untrusted(c, told.agency_id, told.certificate, told.not_after, now)
+
+
 class ShareOperations:
     """Use cases of owners who share, and of what was shared.
 
@@ -84,6 +103,7 @@ class ShareOperations:
         guard: authorises and records.
         database: where all is.
         store: of shares.
+        footage: knows which agencies and officers are trusted here.
         inbox: requests, and clips for them.
         log: the ledger.
         folder: where sealed packages lie.
@@ -96,6 +116,7 @@ class ShareOperations:
         guard: Guard,
         database: Database,
         store: ShareStore,
+        footage: FootageStore,
         inbox: RequestInbox,
         log: Log,
         folder: Path,
@@ -105,6 +126,7 @@ class ShareOperations:
         self._guard = guard
         self._db = database
         self._store = store
+        self._footage = footage
         self._inbox = inbox
         self._log = log
         self._folder = folder
@@ -123,24 +145,28 @@ class ShareOperations:
         expires: timedelta = LASTS[1],
         with_proofs: bool = True,
         server: str = "",
+        digest: str = "",
     ) -> Share:
-        """Share clips with the officer who has made a request.
+        """Share clips with the officer who has made a request; each was made to be looked at before.
 
         Args:
             caller: an administrator of the organisation whose the cameras are.
             code: of the request.
             clips: what is shared, 1 to 8.
             blurred: whether faces are hidden.
-            expires: after how long it can't be fetched any more.
+            expires: after how long it can't be fetched any more; at the end of the officer's certificate if that comes
+                before.
             with_proofs: whether the proof that the ledger has it is in the package. It names the ledger, and so tells
                 that two shares come from the same installation.
             server: URL of this server as others reach it, if the caller knows it better than the configuration.
+            digest: of the request that was looked at, if the caller has it: what is answered must be just that.
 
         Raises:
             Denied: if a rule forbids it.
             NotFound: if there is no such request or camera, or no video then.
             Invalid: if something isn't said as it should be, or is too large.
-            Conflict: if the camera was changed since the clip was looked at, or that isn't kept any more.
+            Conflict: if the camera or the request was changed since the clip was looked at, or that isn't kept any
+                more, or isn't ready yet.
             Unavailable: if the clip can't be made, or the package not written.
         """
         if not 0 < len(clips) <= MOST_CLIPS:
@@ -149,6 +175,8 @@ class ShareOperations:
             raise Invalid(f"A share lasts for {LASTS[0].days} to {LASTS[2].days} days.")
         made = [self._clip(caller, code, k, number, blurred=blurred) for number, k in enumerate(clips)]
         item = self._inbox.item(caller, code)
+        if {item.request.digest, digest or item.request.digest} != {preview.subject.digest for preview, _ in made}:
+            raise _changed()
         share = f"share-{secrets.token_hex(16)}"
         with self._db.read() as c:
             now = self._guard.now(c)
@@ -161,17 +189,19 @@ class ShareOperations:
             offset=self._measured(),
             vkey=self._log.vkey if with_proofs else None,
         )
-        link = make_link(server or self._endpoint, share, now + expires, item.request.officer.id, package)
+        until = min(now + expires, item.request.officer.not_after)
+        link = make_link(server or self._endpoint, share, until, item.request.officer.id, package)
         told = Share(
             share,
-            made[0][0].organisation,
+            made[0][0].subject.organisation,
             item.request.code,
+            item.request.digest,
             _recipient(item.request),
-            tuple(_shared(camera, part) for camera, part in made),
+            tuple(_shared(preview.subject.camera, part) for preview, part in made),
             link,
             with_proofs,
             now,
-            now + expires,
+            until,
         )
         self._record(caller, item.request, told, package)
         proof = None
@@ -183,16 +213,16 @@ class ShareOperations:
 
     def _clip(
         self, caller: Caller, code: str, chosen: ClipChosen, number: int, *, blurred: bool
-    ) -> tuple[Camera, Part]:
-        """Return a clip: the very one that was looked at, if that is kept yet."""
+    ) -> tuple[Preview, Part]:
+        """Return a clip: the very one that was looked at, if that is kept yet. Nobody's thread waits for one here."""
         label = words(chosen.label, "What a clip is called", _LABEL) or f"Camera {number + 1}"
         preview = self._inbox.preview(caller, code, chosen.camera, chosen.span, blurred=blurred)
         if chosen.preview and chosen.preview != preview.id:
-            raise Conflict(
-                "What you have looked at isn't kept any more, or the camera was changed since.", remedy="Look again."
-            )
-        clip = preview.result()
-        return preview.subject.camera, _part(label, clip, preview.segments, preview.subject.camera, blurred=blurred)
+            raise _changed()
+        if not preview.ended.is_set():
+            raise Conflict("The clip isn't ready yet.", remedy="Wait until you can look at it.")
+        clip = preview.result(0)
+        return preview, _part(label, clip, preview.segments, preview.subject.camera, blurred=blurred)
 
     def _measured(self) -> tuple[int, datetime] | None:
         found = self._offset()
@@ -200,7 +230,7 @@ class ShareOperations:
 
     def _record(self, caller: Caller, request: FootageRequest, share: Share, package: Draft) -> None:
         with self._guard.acting(caller, Action.SHARE_VIDEO) as acting:
-            self._inbox.check(acting.connection, request.code, acting.now)
+            self._inbox.check(acting.connection, request.digest, acting.now)
             if acting.permit.organisation != share.organisation:
                 raise Conflict("You have come to another organisation meanwhile.", remedy="Begin again.")
             self._store.add(acting.connection, share)
@@ -255,8 +285,10 @@ class ShareOperations:
             return self._store.get(c, own, share)
 
     def is_there(self, share: Share, now: datetime) -> bool:
-        """Tell whether it can be fetched: it is open, and its package lies here."""
-        return share.is_open(now) and share_file(self._folder, share.id).is_file()
+        """Tell whether it can be fetched: it is open, its officer is trusted yet, and its package lies here."""
+        with self._db.read() as c:
+            over = why_over(c, self._footage, share, now)
+        return not over and share_file(self._folder, share.id).is_file()
 
     def revoke(self, caller: Caller, share: str) -> None:
         """End a share at once; its package is deleted. A copy that was fetched before can't be recalled.
@@ -358,4 +390,19 @@ def _shared(camera: Camera, part: Part) -> SharedClip:
 
 def _recipient(request: FootageRequest) -> Recipient:
     officer = request.officer
-    return Recipient(request.agency.name, officer.name, officer.badge, officer.id, officer.signing_key.hex())
+    return Recipient(
+        request.agency.name,
+        request.agency.id,
+        officer.name,
+        officer.badge,
+        officer.id,
+        officer.signing_key.hex(),
+        officer.not_after,
+    )
+
+
+def _changed() -> Conflict:
+    return Conflict(
+        "What you have looked at isn't kept any more, or the camera or the request was changed since.",
+        remedy="Look again.",
+    )

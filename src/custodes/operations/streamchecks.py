@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from custodes.cameras.model import Camera
 from custodes.cameras.processors import Bucket, Presence, Region, Search, Sink
 from custodes.errors import Code, Conflict, Invalid
-from custodes.governance import Action, Caller
+from custodes.governance import Action, Caller, OrgClass
 from custodes.operations.admission import Admission
 from custodes.operations.cameras import CameraOperations
 from custodes.operations.guard import Guard
@@ -78,7 +78,7 @@ class ProcessorChecks:
         self._sinks = sinks
         self._buckets = buckets
 
-    def check_output(self, organisation: str, new: NewProcessor) -> None:
+    def check_output(self, caller: Caller, organisation: str, new: NewProcessor) -> None:
         """Check where a processor would send.
 
         Raises:
@@ -92,8 +92,26 @@ class ProcessorChecks:
         for sink in (new.output, new.topic):
             if sink is not None:
                 self._sinks.check(organisation, sink)
-        if new.bucket is not None:
-            self._buckets.check(new.bucket)
+        self.check_bucket(caller, new.bucket)
+
+    def check_bucket(self, caller: Caller, bucket: Bucket | None) -> None:
+        """Check where a processor would write pictures, if it would write any.
+
+        A bucket is nobody's: whoever may name it reads what lies there, with no rule on whose it is.
+
+        Raises:
+            Invalid: if it is a household's, or there is no such bucket.
+            Unavailable: if buckets are a service's (code ``not-offered``).
+        """
+        if bucket is None:
+            return
+        if self._guard.class_of(caller) == OrgClass.HOUSEHOLD:
+            raise Invalid(
+                "Pictures of a household's cameras aren't written to buckets, where others who use this installation "
+                "can read them.",
+                remedy="Leave S3Destination out: notifications tell the same without pictures.",
+            )
+        self._buckets.check(bucket)
 
     def check_task(self, caller: Caller, organisation: str, task: Search | Presence, camera: Camera | None) -> None:
         """Refuse what would be refused with the first face.

@@ -5,6 +5,9 @@ Rekognition sends to Kinesis, SNS and S3. Here nothing leaves the machine but by
 those of the configuration alone, the broker is the installation's, and topics lie below its prefix. Names are hostile:
 none leads out of its folder, and no link is followed. A line is whole or isn't there, and is on the disk when
 :meth:`StreamSinks.send` returns; what goes by webhook or broker waits in memory, bounded, and is lost with the process.
+
+Every organisation has a folder of files of its own. A file has the lines of one day (UTC), and is put aside with the
+first line of the next or when it is full; it is deleted when its day was long enough ago, whoever is named in it.
 """
 
 from __future__ import annotations
@@ -15,7 +18,8 @@ import re
 import secrets
 import stat
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -32,8 +36,11 @@ __all__ = ["PictureBuckets", "StreamSinks"]
 
 _FILE = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,127}")
 _TOPIC = re.compile(r"[A-Za-z0-9_-]{1,64}(/[A-Za-z0-9_-]{1,64}){0,3}")
+_OURS = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,127}\.ndjson(\.[0-9]{8}T[0-9]{6}Z(-[0-9]+)?)?")
+"""How a file is called; what is called otherwise isn't ours to delete."""
 _FULL = 100_000_000
 """Bytes from which on a file is put aside."""
+_DAY = 86_400
 _PRIVATE = 0o600
 _PARTS = 16
 _PART = re.compile(r"[^\x00-\x1f\x7f/\\]{1,200}")
@@ -56,6 +63,7 @@ class StreamSinks:
 
     def __init__(self, config: Config, courier: Courier) -> None:
         self._folder = config.stream_folder
+        self._days = config.streams.retention_days
         self._urls = frozenset(config.streams.webhooks)
         self._secret = config.streams.webhook_secret
         self._mqtt = config.mqtt
@@ -114,7 +122,7 @@ class StreamSinks:
         self.check(organisation, sink)
         match sink.kind:
             case SinkKind.FILE:
-                self._append(sink.name, record)
+                self._append(self._folder / organisation, sink.name, record)
             case SinkKind.WEBHOOK:
                 which = hashlib.sha256(sink.name.encode()).hexdigest()[:16]
                 message = Message(f"msg_{secrets.token_hex(16)}", record)
@@ -127,17 +135,49 @@ class StreamSinks:
         """Let what is on its way arrive, for some seconds."""
         self._courier.close()
 
-    def _append(self, name: str, record: bytes) -> None:
+    def _append(self, folder: Path, name: str, record: bytes) -> None:
         """Append a line to a file; the whole of it, or nothing."""
         try:
             with self._lock:
                 make_private_folder(self._folder)
-                path = self._folder / f"{name}.ndjson"
-                if path.is_file() and path.stat().st_size >= _FULL:
+                make_private_folder(folder)
+                if folder.is_symlink():
+                    raise OSError(0, "its folder is a link")
+                path = folder / f"{name}.ndjson"
+                if path.is_file() and _is_over(path.stat(), time.time()):
                     _put_aside(path)
                 _append_line(path, record)
         except OSError as e:
             raise Unavailable(f"The data stream can't be written: {e.strerror}.") from None
+
+    def run_retention(self, now: float | None = None) -> int:
+        """Delete the files whose last line was written long enough ago, and return how many.
+
+        Raises:
+            Unavailable: if one can't be deleted.
+        """
+        before = (time.time() if now is None else now) - self._days * _DAY
+        try:
+            with self._lock:  # nobody writes meanwhile
+                due = [path for path in self._files() if path.lstat().st_mtime < before]
+                for path in due:
+                    path.unlink()
+        except OSError as e:
+            raise Unavailable(f"A data stream can't be deleted: {e.strerror}.") from None
+        return len(due)
+
+    def _files(self) -> Iterator[Path]:
+        """Yield the files of all organisations; nothing that lies behind a link."""
+        if not self._folder.is_dir():
+            return
+        for folder in self._folder.iterdir():
+            if folder.is_dir() and not folder.is_symlink():
+                yield from (p for p in folder.iterdir() if _OURS.fullmatch(p.name) and not p.is_dir())
+
+
+def _is_over(about: os.stat_result, now: float) -> bool:
+    """Tell whether a file is full, or of a day that is over."""
+    return about.st_size >= _FULL or about.st_mtime // _DAY < now // _DAY
 
 
 def _append_line(path: Path, record: bytes) -> None:

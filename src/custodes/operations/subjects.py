@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import orjson
 
+from custodes.cameras.events import EventStore
 from custodes.config import Limits
 from custodes.domain import (
     Face,
@@ -21,6 +22,7 @@ from custodes.domain import (
     SubjectStatus,
     Template,
 )
+from custodes.errors import NotFound
 from custodes.gallery import Collection, Once, References, Subjects
 from custodes.gallery import Disassociation as Disassociation
 from custodes.governance import Action, Caller
@@ -83,6 +85,7 @@ class SubjectOperations:
         guard: authorises and records.
         admission: finds collections as callers may know of them.
         engines, references, subjects, images: what they work on.
+        events: of cameras, in which subjects are named.
         limits: how many faces are looked at, and how many a subject has.
     """
 
@@ -94,6 +97,7 @@ class SubjectOperations:
         references: References,
         subjects: Subjects,
         images: Images,
+        events: EventStore,
         limits: Limits,
     ) -> None:
         self._guard = guard
@@ -102,6 +106,7 @@ class SubjectOperations:
         self._references = references
         self._subjects = subjects
         self._images = images
+        self._events = events
         self._limits = limits
 
     def create(self, caller: Caller, name: str, subject_id: str, once: Once | None) -> None:
@@ -116,16 +121,26 @@ class SubjectOperations:
             self._subjects.create(name, subject_id, once)
 
     def delete(self, caller: Caller, name: str, subject_id: str, once: Once | None) -> None:
-        """Delete a subject; its references stay.
+        """Delete a subject; its references stay. Events of cameras have its name no more, and its floor is gone.
 
         Raises:
             NotFound: if there is no such collection or subject.
             Denied: if a rule forbids it.
             Conflict: if the token was used otherwise.
         """
-        with self._writing(caller, Action.DELETE_SUBJECT, name) as using:
-            self._subjects.delete(name, subject_id, once)
+        guarded = self._guard.using(caller, Action.DELETE_SUBJECT, self._admission.get(caller, name))
+        with guarded as using, using.committing() as c:
+            self._subjects.delete(name, subject_id, once)  # scrubs when all has committed
+            if not self._is_there(name, subject_id):  # somebody else may have the name since a token was used first
+                self._events.forget_subject(c, name, subject_id)
             using.part.note(erased_subjects=1)
+
+    def _is_there(self, name: str, subject_id: str) -> bool:
+        try:
+            self._references.list(name, after=0, limit=1, subject_id=subject_id)
+        except NotFound:
+            return False
+        return True
 
     @contextmanager
     def _writing(self, caller: Caller, action: Action, name: str) -> Iterator[Using]:

@@ -2,13 +2,14 @@
 """The server's cameras: a process and a thread for each that is enabled, begun again whenever it ends.
 
 Settings that change, cameras that are added and cameras that are removed are noticed within a second, whoever changed
-them: another process of this installation may have. A second thread deletes video that was kept long enough.
+them: another process of this installation may have. A second thread deletes video that was kept long enough, and what
+stream processors have written.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 
 import structlog
@@ -108,6 +109,8 @@ class Watchers:
     def __init__(self, app: App) -> None:
         self._app = app
         self._mqtt = MqttLink(app.config.mqtt, __version__) if app.config.mqtt.host else None
+        self._told_of = app.config.mqtt.organisation
+        self._ambiguous = False
         self._stopped = threading.Event()
         self._runners: dict[str, _Runner] = {}
         self._lock = threading.Lock()
@@ -165,10 +168,25 @@ class Watchers:
     def _show(self, cameras: tuple[Camera, ...]) -> None:
         """Let the broker know of the cameras of the one organisation that it is told of."""
         assert self._mqtt is not None
-        organisations = {camera.organisation for camera in cameras}
-        chosen = self._app.config.mqtt.organisation or (organisations.pop() if len(organisations) == 1 else "")
-        if chosen:
+        if not self._told_of:
+            self._choose()
+        if chosen := self._told_of:
             self._mqtt.show(chosen, {camera.id: camera.name for camera in cameras if camera.organisation == chosen})
+
+    def _choose(self) -> None:
+        """Choose of which organisation the broker is told: of the only one that has cameras, and of it for good.
+
+        Whose the broker is, nobody has said; cameras that rest count, for with them it would go to the others.
+        """
+        there = self._app.keeping.organisations()
+        if len(there) == 1:
+            [self._told_of] = there
+        elif there and not self._ambiguous:
+            self._ambiguous = True
+            _log.warning(
+                "the MQTT broker is told nothing: several organisations have cameras",
+                remedy="Set [mqtt] organisation to the id of the one whose broker it is.",
+            )
 
     def _end(self, cameras: Collection[str]) -> None:
         """Stop cameras, and return when their processes have ended."""
@@ -199,11 +217,17 @@ class Watchers:
 
     def _keep(self) -> None:
         while not self._stopped.is_set():
-            try:
-                if gone := self._app.keeping.run_retention():
-                    _log.info("deleted video that was kept long enough", files=gone)
-            except CustodesError as error:
-                _log.error("deleting video failed", error=type(error).__name__, why=error.message)
-            except Exception as error:  # noqa: BLE001 - likewise
-                _log.error("deleting video failed", error=type(error).__name__)
+            _retained("video", self._app.keeping.run_retention)
+            _retained("data streams", self._app.processors.sinks.run_retention)
             self._stopped.wait(self._app.config.cameras.retention_seconds)
+
+
+def _retained(what: str, delete: Callable[[], int]) -> None:
+    """Delete what was kept long enough; if that fails, the next round tries it again."""
+    try:
+        if gone := delete():
+            _log.info(f"deleted {what} kept long enough", files=gone)
+    except CustodesError as error:
+        _log.error(f"deleting {what} failed", error=type(error).__name__, why=error.message)
+    except Exception as error:  # noqa: BLE001 - likewise
+        _log.error(f"deleting {what} failed", error=type(error).__name__)

@@ -58,6 +58,7 @@ _TERMS = {
     "dismisses": "Takes the role",
     "police": "Belongs to the police too",
     "case_kind": "Kind of case",
+    "household": "Of a household that has an administrator",
     "own": "Concerns the own organisation alone",
     "org.class": "Class of organisation",
     "org.jurisdiction": "Place",

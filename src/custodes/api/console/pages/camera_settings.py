@@ -204,10 +204,11 @@ async def _settings(visit: Visit, camera: str, error: CustodesError | None = Non
     if error is not None:
         typed |= {n: visit.text(n) for n in _FIELDS}
     ticked = {"enabled": found.enabled, "records": found.records, "no_substream": False}
+    changes = Role.ADMIN in visit.session.roles  # nobody else is told where its video comes from
     values = {
         "camera": found,
-        "source": redacted(found.url),
-        "second": redacted(found.substream) if found.substream else "",
+        "source": redacted(found.url) if changes else "",
+        "second": redacted(found.substream) if changes and found.substream else "",
         "choices": choices,
         "typed": typed,
         "ticked": ticked if error is None else {n: visit.has(n) for n in ticked},

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, StreamingResponse
 
 from custodes.api.console.pages.cameras import shown
 from custodes.api.console.silence import REQUESTS
@@ -34,6 +35,9 @@ router = APIRouter(prefix=REQUESTS)
 
 _SHARES = "/console/cameras/shares"
 _UPLOAD = 32 * 2**20
+_PIECE = 1 << 18
+_MOST_PART = 4 * 2**20
+"""Bytes of a clip that one answer has: who reads slowly keeps no more in memory."""
 _HALF = 100.0  # of the map's side, in its own units
 _ROOM = 0.8  # the circle's share of it
 _EARTH = 111_195.0  # metres of a degree
@@ -126,7 +130,10 @@ async def still(visit: Visitor, preview: PreviewId) -> Response:
 async def clip(visit: Visitor, request: Request, preview: PreviewId) -> Response:
     """Hand out what would be shared, or a part of it, which players ask for."""
     found = await _made(visit, preview)
-    return _part(request.headers.get("range", ""), found.result(0).data)
+    data, asked, headers = found.result(0).data, request.headers.get("range", ""), {"accept-ranges": "bytes"}
+    if _RANGE.fullmatch(asked) is None:
+        return StreamingResponse(_pieces(found), media_type="video/mp4", headers=headers)
+    return _part(asked, data, headers)
 
 
 async def _made(visit: Visit, preview: str) -> Preview:
@@ -139,12 +146,20 @@ def _state(preview: Preview) -> str:
     return "ready" if preview.error is None else "failed"
 
 
-def _part(asked: str, data: bytes) -> Response:
-    headers = {"accept-ranges": "bytes"}
+async def _pieces(preview: Preview) -> AsyncIterator[bytes]:
+    """Hand out a clip piece by piece, for as long as it is kept: who reads slowly doesn't keep it longer."""
+    at = 0
+    while preview.clip is not None and (piece := preview.clip.data[at : at + _PIECE]):
+        at += len(piece)
+        yield piece
+
+
+def _part(asked: str, data: bytes, headers: dict[str, str]) -> Response:
+    """Hand out the beginning of what is asked for; players ask for the rest when they have that."""
     wanted = _RANGE.fullmatch(asked)
-    if wanted is None:
-        return Response(data, media_type="video/mp4", headers=headers)
-    start, end = int(wanted[1]), min(int(wanted[2] or len(data) - 1), len(data) - 1)
+    assert wanted is not None
+    start, last = int(wanted[1]), len(data) - 1
+    end = min(int(wanted[2] or last), last, start + _MOST_PART - 1)
     if start > end:
         return Response(status_code=416, headers=headers | {"content-range": f"bytes */{len(data)}"})
     told = headers | {"content-range": f"bytes {start}-{end}/{len(data)}"}
@@ -224,6 +239,7 @@ async def share(visit: Visitor, code: Code) -> Response:
             expires=lasts,
             with_proofs=visit.has("proofs"),
             server=visit.address,
+            digest=visit.text("digest") or "none",
         )
     )
     return visit.done(f"{_SHARES}#{made.id}", "It is shared. Give the officer the link.")

@@ -11,9 +11,10 @@ from fastapi.responses import FileResponse
 
 from custodes.api.console.pages.cameras import shown
 from custodes.api.console.visits import Visitor
+from custodes.app import App
 from custodes.cameras.documents import from_ms
 from custodes.cameras.shares import Share
-from custodes.governance import Role
+from custodes.governance import Caller, Role
 from custodes.operations.sharing import RECALL
 
 __all__ = ["router"]
@@ -30,7 +31,13 @@ def _state(share: Share, now: datetime, *, there: bool) -> tuple[str, str]:
         return "revoked", ""
     if now >= share.expires_at:
         return "over", ""
-    return ("can be fetched", "good") if there else ("was not completed", "warn")
+    return ("can be fetched", "good") if there else ("can't be fetched", "warn")
+
+
+def _listed(app: App, caller: Caller, now: datetime) -> list[tuple[Share, str, str, bool]]:
+    """Return what was shared, how each share is, and whether it can be fetched."""
+    found = [(one, app.sharing.is_there(one, now)) for one in app.sharing.list(caller)]
+    return [(one, *_state(one, now, there=there), there) for one, there in found]
 
 
 @router.get("")
@@ -38,11 +45,7 @@ async def shares(visit: Visitor) -> Response:
     """List what was shared, the newest first."""
     app, caller, now = visit.console.app, visit.caller(), datetime.now(UTC)
     admin = Role.ADMIN in visit.session.roles
-    found = await visit.quick(lambda: app.sharing.list(caller)) if admin else ()
-    listed = []
-    for one in found:
-        there = app.sharing.is_there(one, now)
-        listed.append((one, *_state(one, now, there=there), there))
+    listed = await visit.quick(lambda: _listed(app, caller, now)) if admin else []
     values = {"shares": listed, "admin": admin, "recall": RECALL, "from_ms": from_ms}
     return visit.page("shares.html.j2", shown(visit, _HERE, values))
 

@@ -131,6 +131,12 @@ def upgrade() -> None:
         sa.Column("secret_key", sa.LargeBinary, nullable=False),
     )
     op.create_table(
+        "share_nonces",
+        sa.Column("share", sa.Text, sa.ForeignKey("shares.id", ondelete="CASCADE"), primary_key=True),
+        sa.Column("nonce", sa.Text, primary_key=True),
+        sa.Column("seen_at", sa.Double, nullable=False),
+    )
+    op.create_table(
         "legal_processes",
         sa.Column("id", sa.Text, primary_key=True),
         sa.Column("organisation", sa.Text, nullable=False),

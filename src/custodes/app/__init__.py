@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The composition root: builds every object once, from the configuration."""
+"""The composition root: builds every object once, from the configuration; desks and cameras in rooms of their own."""
 
 from __future__ import annotations
 
@@ -8,17 +8,11 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from custodes.cameras.courier import Courier
+from custodes.app import desks, filming
+from custodes.app.desks import Casework
 from custodes.cameras.events import EventStore
-from custodes.cameras.footagestore import FootageStore
-from custodes.cameras.hooks import HookStore
-from custodes.cameras.index import SegmentIndex
 from custodes.cameras.model import Camera
-from custodes.cameras.processors import ProcessorStore
-from custodes.cameras.reach import Reach
-from custodes.cameras.shares import ShareStore
-from custodes.cameras.store import CameraStore
-from custodes.casework import CaseFiles, CaseImages, HashLists, Imports, Reviews, Searches
+from custodes.casework import CaseFiles, CaseImages, Reviews, Searches
 from custodes.config import Config
 from custodes.db import Database, Vault, make_private_folder
 from custodes.domain import AttributeName
@@ -45,21 +39,17 @@ from custodes.operations.announcing import Announcer
 from custodes.operations.beginning import begin
 from custodes.operations.boards import BoardReader
 from custodes.operations.browsers import Browsers
-from custodes.operations.browsing import Browsing
 from custodes.operations.buckets import Buckets, LocalBuckets, S3Buckets
-from custodes.operations.bundle import BundleOperations
 from custodes.operations.calibrating import CalibrationOperations
 from custodes.operations.camerakeeping import CameraKeeping
 from custodes.operations.cameralive import LiveHub
 from custodes.operations.camerarun import CameraRun
 from custodes.operations.cameras import CameraOperations
-from custodes.operations.candidates import CandidateOperations
 from custodes.operations.caseerasure import CaseErasure
 from custodes.operations.cases import CaseOperations
 from custodes.operations.collections import CollectionOperations
 from custodes.operations.controls import ControlOperations
 from custodes.operations.desk import Desk
-from custodes.operations.dossier import Dossier
 from custodes.operations.engines import Engines
 from custodes.operations.erasure import Eraser, ErasureOperations
 from custodes.operations.evaluations import EvaluationOperations
@@ -68,14 +58,10 @@ from custodes.operations.faces import FaceOperations
 from custodes.operations.footage import FootageOperations
 from custodes.operations.grounds import GroundOperations
 from custodes.operations.guard import Guard
-from custodes.operations.hashlists import HashListOperations
 from custodes.operations.hooks import HookOperations
 from custodes.operations.identity import Identity
 from custodes.operations.images import Images
-from custodes.operations.importing import Bench
-from custodes.operations.imports import ImportOperations
 from custodes.operations.invitations import Invitations
-from custodes.operations.leads import LeadOperations
 from custodes.operations.ledger import LedgerOperations
 from custodes.operations.library import LibraryOperations
 from custodes.operations.managing import Managing
@@ -83,26 +69,17 @@ from custodes.operations.oversight import OversightOperations
 from custodes.operations.overview import Overview
 from custodes.operations.packs import PackOperations
 from custodes.operations.people import PeopleOperations
-from custodes.operations.pictures import PictureOperations
 from custodes.operations.previews import Previews
 from custodes.operations.process import ProcessOperations
 from custodes.operations.processors import ProcessorOperations
 from custodes.operations.recognising import Watching
-from custodes.operations.redactor import Redactor
 from custodes.operations.releasing import Releasing
 from custodes.operations.requests import RequestInbox
 from custodes.operations.reviewing import ReviewOperations
 from custodes.operations.rules import RuleOperations
-from custodes.operations.searching import CaseSearches
 from custodes.operations.sharing import ShareOperations
 from custodes.operations.sightings import SightingOperations
 from custodes.operations.signin import SignIn
-from custodes.operations.sources import Sources
-from custodes.operations.spool import Spool
-from custodes.operations.standing import StandingSearches
-from custodes.operations.streamchecks import ProcessorChecks
-from custodes.operations.streamruns import StreamRuns
-from custodes.operations.streamsinks import PictureBuckets, StreamSinks
 from custodes.operations.subjects import SubjectOperations
 from custodes.operations.testing import TestingOperations
 from custodes.operations.watching import Watcher
@@ -112,24 +89,6 @@ from custodes.vision.pack import open_pack
 __all__ = ["App", "Casework"]
 
 _UNNAMED = "custodes.invalid"  # RFC 2606: nobody has this name
-
-
-@dataclass(frozen=True, slots=True)
-class Casework:
-    """The use cases of casework."""
-
-    cases: CaseOperations
-    pictures: PictureOperations
-    searches: CaseSearches
-    candidates: CandidateOperations
-    standing: StandingSearches
-    browsing: Browsing
-    controls: ControlOperations
-    review: ReviewOperations
-    imports: ImportOperations
-    hash_lists: HashListOperations
-    leads: LeadOperations
-    bundles: BundleOperations
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,13 +165,7 @@ class App:
         database = Database(config.database_url)
         database.migrate()
         vault = Vault.for_database(database, config.key_path)
-        log = Log(
-            database,
-            vault,
-            _signer(config),
-            clock=clock,
-            max_age=config.ledger.checkpoint_seconds,
-        )
+        log = Log(database, vault, _signer(config), clock=clock, max_age=config.ledger.checkpoint_seconds)
         log.check()
         people, grounds, restraints = People(vault.derive("person")), Grounds(), Restraints()
         watch = Watch(vault, vault.derive("sightings"))
@@ -239,20 +192,10 @@ class App:
         retention = Retention(database, references, subjects, clock=clock)
         searches = Searches(vault)
         files, kept = CaseFiles(vault), CaseImages(vault)
-        events, index, camera_store = EventStore(vault), SegmentIndex(), CameraStore(vault)
+        events = EventStore(vault)
         eraser = Eraser(retention, log, watch, grounds, searches, kept, events)
         on_which_ground = GroundOperations(guard, database, registry, grounds, watch, collections)
-        desk = Desk(
-            database,
-            registry,
-            files,
-            kept,
-            searches,
-            Reviews(vault),
-            images,
-            collections,
-            config.limits.faces,
-        )
+        desk = Desk(database, registry, files, kept, searches, Reviews(vault), images, collections, config.limits.faces)
         browsers = Browsers(vault.derive("browsers"))
         sign_in = SignIn(guard, database, registry, people, logins, browsers)
         controls = ControlOperations(guard, desk, engines, images, log)
@@ -273,53 +216,37 @@ class App:
             CaseErasure(guard, desk, collections, references, eraser, log),
         )
         cases.adopt()
-        case_searches = CaseSearches(guard, desk, references, engines)
-        pictures = PictureOperations(guard, desk, cases, controls, engines)
-        dossier = Dossier(registry, restraints, grounds, engines, log)
         identity = Identity(guard, database, registry, keys, logins, replays, config.data / "credentials")
         invitations = Invitations(guard, database, registry, people, keys, logins)
         staff = PeopleOperations(guard, database, registry, people, keys, logins)
-        spool = Spool(config.spool, config.imports.upload_bytes)
-        imports = Imports(vault)
-        bench = Bench(guard, desk, references, engines, imports, HashLists(vault), config.limits)
         faces = FaceOperations(
             guard, admission, engines, references, images, eraser, config.limits, _switched_on(config)
         )
-        people_of = SubjectOperations(guard, admission, engines, references, subjects, images, config.limits)
-        library = LibraryOperations(
-            guard,
-            database,
-            admission,
-            collections,
-            references,
-            subjects,
-            grounds,
-            events,
-            eraser,
-            shelves,
-            faces,
-            people_of,
-            on_which_ground,
+        people_of = SubjectOperations(guard, admission, engines, references, subjects, images, events, config.limits)
+        film = filming.build(
+            filming.Ground(
+                config=config,
+                clock=clock,
+                database=database,
+                vault=vault,
+                log=log,
+                registry=registry,
+                guard=guard,
+                engines=engines,
+                collections=collections,
+                references=references,
+                subjects=subjects,
+                retention=retention,
+                grounds=grounds,
+                events=events,
+                eraser=eraser,
+                admission=admission,
+                shelves=shelves,
+                faces=faces,
+                people_of=people_of,
+                on_which_ground=on_which_ground,
+            )
         )
-        footage_store, share_store = FootageStore(), ShareStore(vault)
-        footage = FootageOperations(guard, database, registry, footage_store, log)
-        boards = BoardReader(config.sharing.boards, footage.board, clock=clock)
-        redactor = Redactor(config)
-        previews = Previews(redactor)
-        requests = RequestInbox(guard, database, camera_store, index, boards, footage_store.trusted, previews)
-        sharing = ShareOperations(
-            guard, database, share_store, requests, log, config.shares, config.endpoint_url, boards.offset
-        )
-        keeping = CameraKeeping(database, camera_store, index, events, config, sharing.holds)
-        cameras = CameraOperations(guard, database, camera_store, index, events, admission, config, keeping)
-        announcer = Announcer()
-        reach = Reach(config.server.port)
-        hooks = HookOperations(guard, database, HookStore(vault), Courier(reach), reach, announcer.tell)
-        announcer.add_sink("webhooks", hooks.tell)
-        watching = Watching(guard, database, admission, engines, references, retention, grounds, events, config.cameras)
-        live, processor_store = LiveHub(), ProcessorStore(vault)
-        sinks = StreamSinks(config, Courier(reach))
-        pictures_of_streams = PictureBuckets(None if config.s3.endpoint else config.bucket_root)
         return cls(
             config=config,
             engines=engines,
@@ -355,49 +282,44 @@ class App:
             testing=TestingOperations(guard, admission, engines, references, faces, log, config),
             evaluations=EvaluationOperations(guard, database, registry, evaluations, log, engines, config),
             calibration=CalibrationOperations(guard, engines, config),
-            casework=Casework(
-                cases=cases,
-                pictures=pictures,
-                searches=case_searches,
-                candidates=CandidateOperations(guard, desk, cases, references, engines, images, see=review.see),
-                standing=StandingSearches(
-                    guard, desk, case_searches, imports, keys, logins, config.casework.standing_seconds
+            casework=desks.build(
+                desks.Tools(
+                    config=config,
+                    vault=vault,
+                    log=log,
+                    registry=registry,
+                    restraints=restraints,
+                    grounds=grounds,
+                    keys=keys,
+                    logins=logins,
+                    guard=guard,
+                    desk=desk,
+                    engines=engines,
+                    references=references,
+                    buckets=buckets,
+                    images=images,
                 ),
-                browsing=Browsing(desk, engines),
-                controls=controls,
-                review=review,
-                imports=ImportOperations(bench, cases, Sources(config, buckets, spool), spool),
-                hash_lists=HashListOperations(guard, desk, bench.lists),
-                leads=LeadOperations(guard, desk, pictures, dossier, log, review.see),
-                bundles=BundleOperations(guard, desk, pictures, bench.store, dossier, log, review.see),
+                cases,
+                controls,
+                review,
             ),
-            footage=footage,
-            cameras=cameras,
-            keeping=keeping,
-            live=live,
-            sightings=SightingOperations(guard, database, camera_store, events, subjects, library),
-            library=library,
-            exports=ExportOperations(guard, database, index, cameras, redactor),
-            announcer=announcer,
-            hooks=hooks,
-            watching=watching,
-            processors=ProcessorOperations(
-                guard,
-                database,
-                processor_store,
-                cameras,
-                camera_store,
-                live,
-                ProcessorChecks(guard, cameras, admission, sinks, pictures_of_streams),
-                sinks,
-                StreamRuns(watching, processor_store, camera_store, sinks, pictures_of_streams),
-            ),
-            boards=boards,
-            previews=previews,
-            requests=requests,
-            sharing=sharing,
-            releasing=Releasing(guard, database, share_store, config.shares, announcer.tell),
-            process=ProcessOperations(guard, database, registry, vault, announcer.tell),
+            footage=film.footage,
+            cameras=film.cameras,
+            keeping=film.keeping,
+            live=film.live,
+            sightings=film.sightings,
+            library=film.library,
+            exports=film.exports,
+            announcer=film.announcer,
+            hooks=film.hooks,
+            watching=film.watching,
+            processors=film.processors,
+            boards=film.boards,
+            previews=film.previews,
+            requests=film.requests,
+            sharing=film.sharing,
+            releasing=film.releasing,
+            process=ProcessOperations(guard, database, registry, vault, film.announcer.tell),
             page_key=vault.derive("page-token"),
             door_key=vault.derive("console"),
             _database=database,
