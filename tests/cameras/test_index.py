@@ -21,7 +21,7 @@ from tests.cameras.kept import AT, Kept, kept_on, recorded
 from custodes.cameras.index import Rebuilt, segment_path
 from custodes.cameras.model import Segment, Span
 from custodes.cameras.mp4 import measured
-from custodes.cameras.paths import DAY, open_segment, part_path, start_of
+from custodes.cameras.paths import DAY, MOST_BYTES, open_segment, part_path, start_of
 from custodes.errors import IntegrityError, Invalid, NotFound, Unavailable
 
 CAMERA = "cam-0123456789abcdef"
@@ -295,6 +295,26 @@ def test_a_link_in_place_of_the_camera_folder_is_not_followed(kept: Kept, video:
         assert len(kept.index.list(c, camera, EVER)) == 1
         with pytest.raises(Invalid):
             kept.index.rebuild(c, "../other", tmp_path)
+
+
+def test_what_no_recorder_writes_is_not_read(kept: Kept, video: Path, tmp_path: Path) -> None:
+    """Files that are too large, or have holes, are left alone; of one that was being written, what is behind a hole."""
+    with kept.database.transaction() as c:
+        camera = kept.camera(c).id
+        made = recorded(video, tmp_path, camera)
+        paths = [segment_path(tmp_path, camera, s.start) for s in made]
+        os.truncate(paths[0], MOST_BYTES + 1)
+        os.truncate(paths[1], 100_000_000)
+        part = part_path(tmp_path, camera, made[2].start)
+        told = paths[2].read_bytes()
+        last = told.rindex(b"moof") - 4
+        part.write_bytes(told[:last])
+        paths[2].unlink()
+        with part.open("r+b") as file:
+            file.seek(1 << 20)
+            file.write(told[last:])
+        assert kept.index.rebuild(c, camera, tmp_path) == Rebuilt(1, 0, 2)
+        assert paths[2].read_bytes() == told[:last]
 
 
 @pytest.mark.parametrize("torn", [0, 1, 40])

@@ -125,8 +125,9 @@ def test_each_file_gets_its_chance(video: Path, tmp_path: Path, monkeypatch: pyt
             with pytest.raises(Unavailable):
                 measurer.measure(file)
             assert measurer.measure(file).length == 2000
-        with (tmp_path / "empty").open("w+b") as empty, pytest.raises(IntegrityError):
-            measurer.measure(empty)
+        (tmp_path / "garbage").write_bytes(b"garbage" * 100)
+        with (tmp_path / "garbage").open("rb") as garbage, pytest.raises(IntegrityError):
+            measurer.measure(garbage)
         monkeypatch.setattr(measuring, "_COMMAND", ("/nowhere",))
         measurer._end()
         with pytest.raises(Unavailable):

@@ -19,6 +19,7 @@ import av
 import orjson
 import psutil
 import pytest
+import structlog
 from tests.cameras.badservers import bad_server, garbage, yes_man
 from tests.cameras.footage import giant
 from tests.cameras.gst_rtsp import RtspServer, missing
@@ -326,10 +327,13 @@ _FRAME = Frame(_NOW, 4, 2, _BOX, 0)
         (replace(_DONE, end=_NOW + (2 << 30)), b""),
         (replace(_DONE, sha256="../../x"), b""),
         (replace(_DONE, size=0), b""),
+        (replace(_DONE, size=1 << 62), b""),
         (replace(_DONE, height=1 << 20), b""),
         (_FRAME, b"x" * 23),
         (replace(_FRAME, width=4000, height=4000), b"x" * 48_000_000),
         (replace(_FRAME, dropped=-1), b"x" * 24),
+        (replace(_FRAME, dropped=1 << 62), b"x" * 24),
+        (_FRAME, b"x" * 24),  # for which there is no credit
         (replace(_FRAME, box=[0.3, 0.2, 0.1, 0.4]), b"x" * 24),
         (replace(_FRAME, box=[0.1, 0.2, 0.3]), b"x" * 24),
         (replace(_FRAME, box=[0.1, 0.2, 0.3, True]), b"x" * 24),
@@ -344,7 +348,7 @@ _FRAME = Frame(_NOW, 4, 2, _BOX, 0)
 )
 def test_what_cannot_be_is_not_believed(message: object, payload: bytes) -> None:
     """A message that a reader may not send is an error, and the process that sent it is killed."""
-    process, said = _impostor(message, payload)
+    process, said = _impostor((message, payload))
     with pytest.raises(IntegrityError):
         list(process.messages())
     said.close()
@@ -352,19 +356,20 @@ def test_what_cannot_be_is_not_believed(message: object, payload: bytes) -> None
     process.stop(0)
 
 
-def _impostor(message: object, payload: bytes) -> tuple[CameraProcess, socket.socket]:
+def _impostor(*said: tuple[object, bytes]) -> tuple[CameraProcess, socket.socket]:
     """Return a process of which a test has the socket."""
     process = CameraProcess(begin("rtsp://192.0.2.1/a"))
     ours, theirs = socket.socketpair()
     theirs.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 24)
     process._socket = ours
     process._process = subprocess.Popen(["sleep", "60"])
-    if len(payload) < 1 << 16:
+    if len(said[0][1]) < 1 << 16:
         with theirs.makefile("wb") as stream:
-            write_message(stream, message, payload)
+            for message, payload in said:
+                write_message(stream, message, payload)
     else:
         head = orjson.dumps(
-            {"type": type(message).__name__, "at": _NOW, "width": 1, "height": 1, "box": [], "dropped": 0}
+            {"type": type(said[0][0]).__name__, "at": _NOW, "width": 1, "height": 1, "box": [], "dropped": 0}
         )
         theirs.sendall(len(head).to_bytes(4) + (4).to_bytes(4) + head + b"xxxx")
     theirs.shutdown(socket.SHUT_WR)
@@ -381,16 +386,48 @@ def test_what_can_be_is_believed(monkeypatch: pytest.MonkeyPatch) -> None:
         (Init(""), b"ftyp"),
         (Moof(_NOW, False), b"m"),
     ):
-        process, said = _impostor(message, payload)
+        process, said = _impostor((message, payload))
         process.credit()
         assert list(process.messages()) == [(message, payload)]
         said.close()
         process.stop(0)
 
 
+def test_who_says_too_much_is_not_heard(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Motion upon motion comes to a few, and so do frames, for each of which there is credit; that is logged once."""
+    monkeypatch.setattr(module, "_KILL_SECONDS", 0.0)
+    said: list[tuple[object, bytes]] = []
+    for n in range(40):
+        said += [(Motion(_NOW + n, _BOX), b""), (Still(_NOW + n, _NOW + n + 1), b""), (_FRAME, b"x" * 24)]
+    process, theirs = _impostor(*said)
+    for _ in range(40):
+        process.credit()
+    with structlog.testing.capture_logs() as logged:
+        heard = [type(message) for message, _ in process.messages()]
+    theirs.close()
+    assert heard.count(Motion) in {5, 6}
+    assert heard.count(Still) in {10, 11}
+    assert heard.count(Frame) == 40  # ten seconds' are looked at at once
+    assert [(e["camera"], e["about"]) for e in logged] == [(CAMERA, "Motion"), (CAMERA, "Still")]
+
+
+def test_who_says_nothing_but_noise_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    """More messages than a camera makes cost the process its life; frames that are too many get their credit back."""
+    monkeypatch.setattr(module, "_OF_ALL", (6.0, 0.0))
+    monkeypatch.setattr(module, "_OF_FRAMES", (0.4, 0.0))
+    process, theirs = _impostor(*[(_FRAME, b"x" * 24)] * 9)
+    for _ in range(3):
+        process.credit()
+    heard: list[object] = []
+    with pytest.raises(IntegrityError, match="more than a camera"):
+        heard.extend(process.messages())
+    theirs.close()
+    assert process._process.returncode == -signal.SIGKILL
+
+
 def test_noise_instead_of_messages_is_an_error() -> None:
     """A process that sends noise is killed; one that was never started can be stopped."""
-    process, said = _impostor(_UP, b"")
+    process, said = _impostor((_UP, b""))
     said.close()
     process._close()
     ours, theirs = socket.socketpair()

@@ -157,11 +157,11 @@ def size_of(file: BinaryIO) -> int:
     """Return how many bytes a complete file has.
 
     Raises:
-        IntegrityError: if no recorder has written it: there are more than it writes, or holes between them.
+        IntegrityError: if no recorder has written it: there are none, more than it writes, or holes between them.
     """
     size = file.seek(0, os.SEEK_END)
-    if size > MOST_BYTES or _solid(file) < size:
-        raise IntegrityError("A file of recorded video is larger than it can be.")
+    if not 0 < size <= MOST_BYTES or _solid(file) < size:
+        raise IntegrityError("A file of recorded video hasn't the size that it can have.")
     return size
 
 
