@@ -367,6 +367,21 @@ def test_a_refusal_of_the_household_is_not_the_listeners(home: Home) -> None:
     assert not home.engines.made
 
 
+def test_who_comes_in_at_the_edge_is_looked_at_when_they_are_in(home: Home) -> None:
+    """A face that the picture's edge nearly cuts is waited for; the sighting and the picture are of a later frame."""
+    inside, watcher = wall(BARACK), home.watcher()
+    watcher.motion(home.at, CENTRE)
+    for cut in (330, 330, 270, 210, 150, 90, 30):
+        coming = np.full_like(inside, 120)
+        coming[:, :-cut] = inside[:, cut:]
+        home.show(watcher, coming, 1, box=(0.0, 0.0, 0.6, 1.0))
+        assert bool(home.engines.made) == (cut < 330)
+    watcher.still(home.at - 1000, home.at)
+    [seen] = home.newest().sightings
+    assert (seen.subject, len(home.engines.made)) == ("barack", 1)
+    assert seen.box[0] > 0.03
+
+
 # --- events -----------------------------------------------------------------------------------------------------------
 
 

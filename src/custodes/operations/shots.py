@@ -36,6 +36,9 @@ _FACE_SIDES = (160, 640)
 """Pixels a side of a face's picture, at least and at most."""
 _POOR = 0.01
 """What a shot that is too poor to be compared counts: less than any that is good enough."""
+_CUT, _EDGE = 0.25, 0.15
+"""What a shot counts in which the face comes so near to the picture's edge, as a share of its side: who comes in is seen
+better a moment later."""
 _GRID = (96, 54)
 _TOUCH = 0.1
 """A motion is in a place if such a share of it lies in the place, or of the place in it."""
@@ -136,10 +139,18 @@ class BestShot:
         return math.sqrt(self.face.box.area)
 
     @staticmethod
-    def judge(face: Face) -> tuple[float, bool]:
-        """Return how good a shot of a face would be, 0..1, and whether it is good enough to be compared."""
+    def judge(face: Face, size: ImageSize) -> tuple[float, bool]:
+        """Return how good a shot of a face would be, 0..1, and whether it is good enough to be compared.
+
+        Args:
+            face: in pixels of the frame.
+            size: of the frame.
+        """
         usable = not Engine.quality_reasons(face, QualityFilter.AUTO)
-        return shot_quality(face) * (1.0 if usable else _POOR), usable
+        box, room = face.box, _EDGE * math.sqrt(face.box.area)
+        whole = box.left >= room and box.top >= room and box.right <= size.width - room
+        whole = whole and box.bottom <= size.height - room
+        return shot_quality(face) * (1.0 if usable else _POOR) * (1.0 if whole else _CUT), usable
 
 
 def faces_near(engine: Engine, pixels: UInt8, moving: Box, followed: Sequence[Box], least: int) -> tuple[Face, ...]:

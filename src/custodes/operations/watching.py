@@ -205,7 +205,7 @@ class Watcher:
         where = Box(left * size.width, top * size.height, (right - left) * size.width, (bottom - top) * size.height)
         followed = [t.place(at) for t in self._tracker.tracks]
         faces = faces_near(tools.engines.default, scene.image.pixels, where, followed, tools.settings.face_pixels)
-        judged = [BestShot.judge(f) for f in faces]
+        judged = [BestShot.judge(f, size) for f in faces]
         step = self._tracker.update(at, [f.box for f in faces], [quality for quality, _ in judged])
         for face, (quality, usable), track, better in zip(faces, judged, step.tracks, step.better, strict=True):
             if track is None or not better:
