@@ -37,8 +37,8 @@ _FACE_SIDES = (160, 640)
 _POOR = 0.01
 """What a shot that is too poor to be compared counts: less than any that is good enough."""
 _CUT, _EDGE = 0.25, 0.15
-"""What a shot counts in which the face comes so near to the picture's edge, as a share of its side: who comes in is seen
-better a moment later."""
+"""What a shot counts in which the face comes so near to the picture's edge, as a share of its side: who comes in is
+seen better a moment later."""
 _GRID = (96, 54)
 _TOUCH = 0.1
 """A motion is in a place if such a share of it lies in the place, or of the place in it."""
