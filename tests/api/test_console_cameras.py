@@ -28,7 +28,11 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
 from custodes.api import server
+from custodes.api.console.pages import camera_checks
+from custodes.cameras.doctor import Findings, findings_of
+from custodes.cameras.finding import Found
 from custodes.cameras.model import Camera, Sighting, Span, Spot, Zone
+from custodes.cameras.probing import Measured
 from custodes.errors import NotFound
 from custodes.governance import OPERATOR, Action, Caller, OrgClass, Purpose, Role, StopScope
 from custodes.operations.cameralive import LivePart, PartKind
@@ -39,6 +43,7 @@ MIME = 'video/mp4; codecs="avc1.64001f"'
 JPEG = (DATA / "obama_1.jpg").read_bytes()
 SECRETS = ("sesame", "door:")
 NOBODY = "cam-0123456789abcdef"
+PLACES = ("cameras", "people", "cases", "review", "evaluations")
 ME = Caller(OPERATOR, Purpose.PHOTO_LIBRARY)
 
 
@@ -68,7 +73,7 @@ def enter(house: Filmed) -> Iterator[Callable[[str], Browser]]:
             browser.get(path)
             browser.post(path, {"password": PASSWORD, "again": PASSWORD})
             known.add(who)
-        assert browser.page.url.path == "/console", browser.page.text
+        assert browser.page.url.path in ("/console", HERE), browser.page.text
         return browser
 
     yield go
@@ -469,7 +474,9 @@ def test_an_event_is_seen_and_corrected(house: Filmed, ana: Browser, ben: Browse
     assert ben.get(f"{path}/faces/1.jpg").content == b"\xff\xd8face"
     assert ben.get(f"{path}/faces/2.jpg").status_code == 404
     ben.get(path)
-    assert "Unknown" in ben.post(f"{path}/faces/1/not").text
+    page = ben.post(f"{path}/faces/1/not").text
+    assert "Unknown" in page
+    assert "Kim will hardly be recognised now." in page
     [told] = house.app.sightings.get(house.caller(), event.id).sightings
     assert (told.subject, told.corrected) == ("", True)
     assert "among the people" in ben.post(f"{path}/faces/1/name", {"person": "Nobody"}).text
@@ -567,6 +574,17 @@ def test_zones_are_typed_as_corners(house: Filmed, ana: Browser) -> None:
     assert [z.name for z in house.app.cameras.get(house.caller(), camera.id).zones] == ["Bed"]
 
 
+def test_zones_without_a_name_get_one(house: Filmed, ana: Browser) -> None:
+    """The first of their kind that is free, so that the name is optional, as the form says."""
+    camera = house.camera("Hedge")
+    path = f"{HERE}/{camera.id}/zones"
+    assert "Without one it is called Zone 1" in ana.get(path).text
+    rows = (("", "zone", SQUARE), ("zone 1", "zone", SQUARE), ("", "mask", SQUARE), ("", "zone", SQUARE))
+    assert "are kept" in ana.post(path, zone_form(camera.revision, *rows)).text
+    kept = house.app.cameras.get(house.caller(), camera.id).zones
+    assert [z.name for z in kept] == ["Zone 2", "zone 1", "Mask 1", "Zone 3"]
+
+
 # --- settings ---
 
 
@@ -593,6 +611,42 @@ def test_a_camera_is_added_and_its_password_never_shown(house: Filmed, ana: Brow
         page = ana.get(path).text
         assert not any(secret in page for secret in SECRETS), path
     assert "rtsp://192.0.2.7/stream" in ana.get(f"{HERE}/{camera.id}/settings").text
+
+
+def test_cameras_are_looked_for_and_at_before_they_are_added(
+    house: Filmed, ana: Browser, ben: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An administrator sees who answers and what a camera gives, with what was typed; nothing is kept of it."""
+    asked: list[tuple[str, str]] = []
+
+    def examine(url: str, second: str, **_: object) -> Findings:
+        asked.append((url, second))
+        return findings_of(Measured("refused"), None, None, 1)
+
+    monkeypatch.setattr(camera_checks, "discover", lambda: (Found("192.0.2.9", 8080, False, "<Cam>", "X1"),))
+    monkeypatch.setattr(camera_checks, "examine", examine)
+    before = house.app.ledger.size()
+    assert "rtmp://ADDRESS:PORT/WORD/KEY" in ana.get(f"{HERE}/new").text
+    page = ana.post(f"{HERE}/new/find").text
+    assert "<strong>192.0.2.9</strong> &lt;Cam&gt; X1" in page
+    assert "onvif://192.0.2.9:8080" in page
+    monkeypatch.setattr(camera_checks, "discover", lambda: ())
+    assert "Nobody answered." in ana.post(f"{HERE}/new/find").text
+    form = {"name": "Roof", "url": "rtsp://192.0.2.7/roof", "latitude": "37,5"}
+    page = ana.post(f"{HERE}/new/check", form).text
+    assert "What it gives" in page
+    assert all(f'value="{v}"' in page for v in form.values())
+    camera = house.camera("Ridge")
+    assert "What it gives" in ana.post(f"{HERE}/{camera.id}/check", settings_form(camera)).text
+    assert asked == [("rtsp://192.0.2.7/roof", ""), (camera.url, "")]
+    for wrong in ("", "http://192.0.2.7/", "rtsp://169.254.169.254/x"):
+        assert ana.post(f"{HERE}/new/check", form | {"url": wrong}).status_code == 400, wrong
+    assert house.app.ledger.size() == before + 1  # that of the camera that was set up
+    ben.get(HERE)
+    tries = (f"{HERE}/new/find", f"{HERE}/new/check", f"{HERE}/{camera.id}/check")
+    assert [ben.post(path, form).status_code for path in tries] == [403, 403, 403]
+    assert len(asked) == 2
+    assert "Roof" not in [c.name for c in house.app.cameras.list(house.caller())]
 
 
 def test_settings_are_changed_and_secrets_stay(house: Filmed, ana: Browser) -> None:
@@ -640,13 +694,16 @@ def test_storage_shows_what_is_on_the_disk(house: Filmed, ben: Browser, video: P
 
 def test_a_clip_is_made_and_sent(house: Filmed, ben: Browser, video: Path) -> None:
     """As it was recorded, with its hash; what is on its way lies in no file that has a name."""
-    camera = house.camera("Balcony")
-    first, _ = house.record(camera, DAY, video)
+    camera = house.camera("Balcony No. 2")
+    house.record(camera, DAY, video)
     path, there = f"{HERE}/{camera.id}/export", set(house.app.config.video.rglob("*"))
     assert "2026-11-25" in ben.get(f"{path}?from={DAY}&to={DAY + 2000}").text
     answer = ben.post(path, {"from": str(DAY), "to": str(DAY + 2000)})
     assert answer.headers["content-type"] == "video/mp4"
-    assert answer.headers["content-disposition"] == f'attachment; filename="{camera.id}-{first.start}.mp4"'
+    assert answer.headers["content-disposition"] == (
+        'attachment; filename="Balcony No 2 2026-11-25 00-00-00Z.mp4"; '
+        "filename*=UTF-8''Balcony%20No.%202%202026-11-25%2000-00-00Z.mp4"
+    )
     assert int(answer.headers["content-length"]) == len(answer.content)
     assert answer.headers["x-content-sha256"] == hashlib.sha256(answer.content).hexdigest()
     with av.open(io.BytesIO(answer.content)) as film:
@@ -699,9 +756,11 @@ def test_clips_take_no_place_of_others(
 
 
 def test_cameras_are_in_the_navigation_of_those_who_may_have_some(enter: Callable[[str], Browser]) -> None:
-    """Households have them; the police has none, and no page of theirs leads there."""
-    assert f'href="{HERE}"' in enter("ben").page.text
-    assert f'href="{HERE}"' not in enter("pat").page.text
+    """A household begins with them, and isn't led to what it has no use for; the police has none."""
+    ana, pat = enter("ana").page, enter("pat").page
+    assert (ana.url.path, pat.url.path) == (HERE, "/console")
+    assert [f'href="/console/{p}"' in ana.text for p in PLACES] == [True, True, False, False, False]
+    assert [f'href="/console/{p}"' in pat.text for p in PLACES] == [False, True, True, True, True]
 
 
 def test_video_may_be_played_and_nothing_else_be_loaded(ana: Browser) -> None:

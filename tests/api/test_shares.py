@@ -164,7 +164,7 @@ def _signed_in(server: Server, token: str, stack: ExitStack) -> Browser:
     stack.callback(browser.http.close)
     browser.get(f"/console/invitation/{token}")
     browser.post(f"/console/invitation/{token}", {"password": PASSWORD, "again": PASSWORD})
-    assert browser.page.url.path == "/console", browser.page.text
+    assert browser.page.url.path == "/console/cameras", browser.page.text
     return browser
 
 
@@ -211,6 +211,8 @@ def look(place: Place) -> None:
     assert get(f"{HERE}/previews/{'0' * 32}").status_code == 404
     assert get(f"{HERE}/nowhere/at/all").status_code == 404
     assert get(f"{HERE}/{code}/look", params={"camera": "x", "start": "y"}).status_code == 400
+    wrong = get(f"{HERE}/{code}/look", params={"camera": house.camera.id, "start": start, "seconds": "601"})
+    assert (wrong.status_code, 'value="601"' in wrong.text) == (400, True)
     assert browser.http.head(HERE).status_code == 200
 
 

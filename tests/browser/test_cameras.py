@@ -64,7 +64,7 @@ def cookies(house: Filmed, browser: Browser) -> list[dict]:
     page.fill("[name=password]", PASSWORD)
     page.fill("[name=again]", PASSWORD)
     page.click("main form button.button")
-    page.wait_for_url(f"{house.url}/console")
+    page.wait_for_url(f"{house.url}{HERE}")
     kept = context.cookies()
     context.close()
     return kept
@@ -170,8 +170,10 @@ def test_a_day_plays_over_its_files_and_gaps(house: Filmed, ana: Page, day: str)
     ana.click("[data-jump]")
     ana.wait_for_function("() => /^10:01:0[123]/.test(document.querySelector('[data-clock]').textContent)")
     slider.focus()
-    ana.keyboard.press("PageUp")
-    ana.wait_for_function("() => document.querySelector('[data-says]').textContent.startsWith('Nothing was recorded')")
+    ana.keyboard.press("Space")
+    ana.wait_for_function("() => document.querySelector('[data-play]').textContent === 'Play'")
+    ana.keyboard.press("PageUp")  # there is no video so late: to the last second that there is
+    ana.wait_for_function("() => document.querySelector('[data-clock]').textContent.startsWith('10:01:03')")
 
 
 def test_a_day_is_the_viewers_own(house: Filmed, browser: Browser, cookies: list[dict], day: str) -> None:
@@ -187,6 +189,41 @@ def test_a_day_is_the_viewers_own(house: Filmed, browser: Browser, cookies: list
     page.goto(house.url + day.replace("25", "26"))
     page.wait_for_selector("[data-jump]")
     assert page.locator(".moments li").all_inner_texts() == ["08:30:00\nSomething moved"]
+    context.close()
+
+
+def test_a_day_plays_where_the_servers_has_no_video(
+    house: Filmed, browser: Browser, cookies: list[dict], video: Path
+) -> None:
+    """What was recorded at 02:00 UTC is of the evening before in Los Angeles: that day plays it, the next doesn't."""
+    camera = house.camera("Driveway")
+    house.record(camera, DAY + 26 * HOUR, video)
+    context = browser.new_context(timezone_id="America/Los_Angeles")
+    context.add_cookies(cookies)
+    page = context.new_page()
+    page.goto(f"{house.url}{HERE}/{camera.id}/day/2026-11-25")
+    page.wait_for_function("() => document.querySelector('[data-clock]').textContent.startsWith('18:00:0')")
+    page.wait_for_function("() => document.querySelector('video').videoWidth === 640")
+    assert page.locator("[data-film]").is_visible()
+    assert not page.locator("[data-empty]").is_visible()
+    assert page.locator("[data-clip-told]").inner_text() == "From 18:00:00 to 18:00:04: 4 seconds."
+    page.goto(f"{house.url}{HERE}/{camera.id}/day/2026-11-26")
+    page.wait_for_selector("[data-empty]")
+    assert not page.locator("[data-film]").is_visible()
+    assert not page.locator("[data-clip]").is_visible()
+    context.close()
+
+
+def test_a_day_fits_a_small_window(house: Filmed, browser: Browser, cookies: list[dict], day: str) -> None:
+    """Video, its buttons and the slider are seen at once, at 1280 by 900."""
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    context.add_cookies(cookies)
+    page = context.new_page()
+    page.goto(house.url + day)
+    page.wait_for_function("() => document.querySelector('video').videoWidth === 640")
+    film, slider = page.locator("[data-film]").bounding_box(), page.get_by_role("slider").bounding_box()
+    assert slider["y"] + slider["height"] - film["y"] < 900
+    assert film["height"] > 350
     context.close()
 
 
@@ -214,9 +251,12 @@ def test_zones_are_drawn_with_mouse_and_keyboard(house: Filmed, ana: Page, video
     ana.locator("fieldset.zone").nth(1).get_by_label("Remove it").check()
     ana.click("[data-add=mask]")
     ana.keyboard.type("Pool")
+    ana.click("[data-add=mask]")
     ana.click("text=Keep zones and masks")
     ana.wait_for_selector(".flash.done")
-    bed, pool = house.app.cameras.get(house.caller(), camera.id).zones
+    bed, pool, other = house.app.cameras.get(house.caller(), camera.id).zones
+    assert other.name == "Mask 1"
+    assert other.points[0] != pool.points[0]  # neither lies on the other
     assert (bed.name, pool.name, pool.spot) == ("Bed", "Pool", Spot.MASK)
     assert bed.points[0] == pytest.approx((0.255, 0.25), abs=0.006)
     assert bed.points[1:] == CORNERS[1:]

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,16 +12,16 @@ import pytest
 from tests.browser.conftest import PASSWORD
 from tests.browser.test_accessible import overflow, violations
 from tests.cameras.agencyroom import PIKE_PLACE, Department, wanted
-from tests.cameras.filmed import Filmed, filmed
+from tests.cameras.filmed import Filmed, awaited, filmed
 from tests.cameras.footage import Visit, footage
 from tests.operations.conftest import ME
 
 from custodes.api.console.pages import requests
 from custodes.cameras.board import make_board
-from custodes.cameras.documents import to_ms
+from custodes.cameras.documents import from_ms, to_ms
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Page
+    from playwright.sync_api import Browser, Page
 
 HERE = "/console/cameras/requests"
 HOUR = 3_600_000
@@ -42,16 +42,22 @@ def house(tmp_path: Path) -> Iterator[Filmed]:
         yield made
 
 
+def enter(house: Filmed, page: Page) -> None:
+    """Sign Ana in on a page."""
+    page.goto(house.url + house.invitation("ana"))
+    page.fill("[name=password]", PASSWORD)
+    page.fill("[name=again]", PASSWORD)
+    page.click("main form button.button")
+    page.wait_for_url(f"{house.url}/console/cameras")
+
+
 def test_an_owner_looks_at_what_they_share(house: Filmed, page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
     """From the inbox to a clip, which plays to its end though it comes in parts, and to the link; nothing before that
     is on record.
     """
     monkeypatch.setattr(requests, "_MOST_PART", 8192)
-    page.goto(house.url + house.invitation("ana"))
-    page.fill("[name=password]", PASSWORD)
-    page.fill("[name=again]", PASSWORD)
-    page.click("main form button.button")
-    page.wait_for_url(f"{house.url}/console")
+    enter(house, page)
+    awaited(lambda: house.app.ledger.entry(house.app.ledger.size() - 1).get("camera"))  # the live view
     begun, parts = house.app.ledger.size(), []
     page.on("response", lambda answer: parts.append(answer.status) if answer.url.endswith("/clip.mp4") else None)
     page.goto(house.url + HERE)
@@ -71,5 +77,30 @@ def test_an_owner_looks_at_what_they_share(house: Filmed, page: Page, monkeypatc
     page.get_by_role("button", name="Share it").click()
     page.wait_for_selector(".flash.done")
     [share] = house.app.sharing.list(house.caller())
-    assert share.link in page.locator(f"#{share.id}").inner_text()
+    told = page.locator(f"#{share.id}").inner_text()
+    assert share.link in told
+    assert house.app.requests.inbox(house.caller())[0].request.contact in told
     assert house.app.ledger.size() == begun + 1
+
+
+def test_times_of_a_request_are_the_viewers_own(house: Filmed, browser: Browser) -> None:
+    """They are shown and typed by the viewer's clock; a time that can't be meant is told, and the form is kept."""
+    context = browser.new_context(timezone_id="Asia/Tokyo")
+    page = context.new_page()
+    enter(house, page)
+    page.goto(house.url + HERE)
+    page.click("article.request h2 a")
+    [item] = house.app.requests.inbox(house.caller())
+    begins = -(-item.cameras[0].spans[0].start // 1000) * 1000
+    field = page.get_by_label("From (UTC+09:00)")
+    assert field.input_value().replace("T", " ") in f"{from_ms(begins) + timedelta(hours=9):%Y-%m-%d %H:%M:%S}"
+    assert int(page.locator("[name=seconds]").input_value()) >= 1
+    page.check("[name=blurred][value=no]")
+    typed = f"{from_ms(begins) + timedelta(hours=7):%Y-%m-%dT%H:%M:%S}"  # long before the request's own time
+    field.fill(typed)
+    page.click("text=Look at what I would share")
+    assert "outside of the time that is asked about" in page.locator(".notice.error").inner_text()
+    assert page.get_by_label("From (UTC+09:00)").input_value() == typed
+    assert page.is_checked("[name=blurred][value=no]")
+    assert overflow(page) == []
+    context.close()

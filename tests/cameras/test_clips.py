@@ -378,3 +378,18 @@ def test_frames_that_nobody_wants_any_more_leave_nothing_open(tape: Tape) -> Non
     before = len(list(Path("/proc/self/fd").iterdir()))
     some.close()  # type: ignore[attr-defined]
     assert len(list(Path("/proc/self/fd").iterdir())) == before - 1
+
+
+def test_what_no_camera_sends_is_not_decoded(tmp_path: Path) -> None:
+    """A file that holds something else for which there is a decoder is refused before one begins."""
+    path = segment_path(tmp_path, CAMERA, AT)
+    path.parent.mkdir(parents=True)
+    with av.open(str(path), "w", format="mp4") as out:
+        stream = out.add_stream("mpeg1video", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 36, "yuv420p"
+        picture = av.VideoFrame.from_ndarray(np.zeros((36, 64, 3), np.uint8), format="bgr24")
+        out.mux([*stream.encode(picture), *stream.encode(None)])
+    told = path.read_bytes()
+    made = Segment(CAMERA, AT, AT + 40, len(told), hashlib.sha256(told).digest(), 64, 36, "")
+    with pytest.raises(IntegrityError, match="No camera records"):
+        list(frames([made], tmp_path, at(0, 40)))

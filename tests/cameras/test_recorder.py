@@ -77,6 +77,19 @@ def test_video_is_copied_in_files_that_begin_with_key_pictures(door: Path, tmp_p
         assert stat.S_IMODE(folder.stat().st_mode) == 0o700
 
 
+def test_a_file_that_grows_large_ends(door: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At the next key picture, and if it grows far too large at once: the next one begins with a key picture."""
+    monkeypatch.setattr(module, "_LARGE", 2000)
+    with Tape(door) as tape:
+        told = _recorded(tmp_path / "large", tape.pictures, seconds=60.0)
+        assert [s.start - BEGUN for s in told.segments] == [0, 1000, 2000, 3000, 4000, 5000]
+        monkeypatch.setattr(module, "_LARGEST", 2000)
+        told = _recorded(tmp_path / "largest", tape.pictures, seconds=60.0)
+    assert [s.start - BEGUN for s in told.segments] == [0, 1000, 2000, 3000, 4000, 5000]
+    assert told.segments[3].end - told.segments[3].start < 1000
+    assert told.troubles == []
+
+
 def test_an_unfinished_file_can_be_played(door: Path, tmp_path: Path) -> None:
     """Whatever is left of a file when its writer is killed can be played, up to the last second."""
     with Tape(door) as tape:

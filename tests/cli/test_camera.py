@@ -4,9 +4,11 @@
 from __future__ import annotations
 
 import stat
+import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +20,10 @@ from tests.cameras.onvifroom import PASSWORD, USER, StubCamera
 from tests.cli.test_cli_rules import PHOTOS, Done, run
 
 from custodes.app import App
-from custodes.cameras import doctor
-from custodes.cameras.model import Camera, Event, Sighting
+from custodes.cameras import doctor, finding
+from custodes.cameras.model import Camera, Event, Retention, Segment, Sighting, Spot, Zone
 from custodes.cli import camera as commands
+from custodes.cli import cameratold
 from custodes.config import Config
 from custodes.governance import Caller, Purpose, Role
 
@@ -150,10 +153,56 @@ def test_people_read_sentences(house: House, front: Camera) -> None:
     """Without --json, tables and one sentence each; what is asked before video is deleted is answered by typing."""
     assert "front" in house.run("list").out
     assert "rtsp://192.0.2.7:554/main" in house.run("show", "front").out
+    shown = house.run("show", "front").out
+    assert ("no video yet" in shown, "events 14 days" in shown, "{" in shown, "None" in shown) == (
+        True,
+        True,
+        False,
+        False,
+    )
     assert house.run("set", "front", "--run").out == "front is changed.\n"
     assert house.run("remove", "front", stdin=b"n\n").status == 1
     assert house.get("front").id == front.id
     assert house.run("remove", "front", stdin=b"y\n").out.endswith("front and all its video are gone.\n")
+
+
+def test_each_zone_has_a_row(house: House, front: Camera) -> None:
+    """Zones and masks by name; places and sizes as people write them."""
+    corners = ((0.1, 0.1), (0.9, 0.1), (0.5, 0.9))
+    zones = (Zone("path", corners), Zone("their window", corners, Spot.MASK))
+    house.app.cameras.change(house.owner, replace(house.get("front"), zones=zones, place=(47.6097, -122.3425)))
+    lines = [" ".join(line.split()) for line in house.run("show", "front").out.splitlines()]
+    for line in ("Zone path 3 corners", "Mask their window 3 corners", "Place 47.6097, -122.3425", "total 0 bytes"):
+        assert line in lines
+
+
+def test_nothing_to_change_changes_nothing(house: House, front: Camera) -> None:
+    """A change without an option is a mistake; one with an option shows all settings."""
+    assert house.tell("set", "front", status=1)["message"] == "Nothing to change."
+    assert house.get("front") == front
+    changed = house.tell("set", "front", "--pre-roll", "3")
+    assert (changed["pre_roll"], changed["days"]["event"], changed["zones"]) == (3.0, 14.0, [])
+
+
+@pytest.mark.parametrize(
+    ("changes", "ago", "told"),
+    [
+        ({}, 4, "recording, last video 4 seconds ago"),
+        ({}, 7200, "no video since then, last video 2 hours ago"),
+        ({"retention": Retention(0, 7, 14)}, 90_000, "last video 1 day ago"),
+        ({}, None, "no video yet"),
+        ({"enabled": False}, 4, "paused"),
+        ({"records": False}, 4, "doesn't record"),
+    ],
+)
+def test_the_newest_video_tells_whether_a_camera_records(
+    front: Camera, changes: dict[str, Any], ago: int | None, told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where motion alone is kept, old video is no bad sign."""
+    monkeypatch.setattr(cameratold.time, "time", lambda: DAY / 1000)
+    end = DAY - 1000 * (ago or 0)
+    last = None if ago is None else Segment(front.id, end - 10_000, end, 1, b"", 160, 90, "")
+    assert cameratold.state(replace(front, **changes), last) == told
 
 
 def test_an_account_is_said_beside_the_url(house: House) -> None:
@@ -218,6 +267,28 @@ def test_a_camera_is_asked_for_its_streams(house: House) -> None:
     house.tell("remove", "porch", "--yes")
 
 
+@pytest.mark.parametrize("page", [b"<!DOCTYPE html><html></html>", b"Hello", b"<html></html>"])
+def test_what_is_no_camera_is_said_to_be_none(house: House, page: bytes) -> None:
+    """A web page at the port that was named: that it isn't ONVIF, and at which ports that may be."""
+
+    class Page(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(page)))
+            self.end_headers()
+            self.wfile.write(page)
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Page) as server:
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}).start()
+        told = house.tell("streams", f"127.0.0.1:{server.server_port}", status=1)
+        server.shutdown()
+    assert "isn't ONVIF" in told["message"]
+    assert "port of its own" in told["remedy"]
+
+
 # --- whom they recognise ----------------------------------------------------------------------------------------------
 
 
@@ -237,6 +308,9 @@ def test_a_camera_recognises_whom_it_is_told_to(house: House) -> None:
     assert "nobody" not in house.run("add", "cellar", URL, "--no-recognise").out
     assert house.tell("add", "no", URL, "--collection", "x", "--no-recognise", status=1)["error"] == "Invalid"
     assert [p["name"] for p in house.tell("people", "list")] == ["ann"]
+    assert house.tell("people", "photos", "ann", str(PHOTOS / "obama_2.jpg"))["photos"] == 2
+    for command in (("people", "photos", "zed", str(PHOTOS / "obama_2.jpg")), ("people", "remove", "zed")):
+        assert house.tell(*command, status=1)["message"] == "There is nobody called zed."
     assert house.tell("people", "remove", "ann") == {"name": "ann", "removed": True}
     assert house.app.library.people(house.owner) == ()
     for camera in house.app.cameras.list(house.owner):
@@ -262,6 +336,7 @@ def test_who_comes_is_told_as_it_happens(house: House, front: Camera, monkeypatc
     assert (told["people"], told["unknown"]) == (["ann"], 1)
     used = [e for e in entries if e["kind"] == "use"]
     assert [(e["request"]["action"], e["camera"]) for e in used] == [("ViewVideo", front.id)]
+    assert house.run("watch", "front", "--for", "0.01", "--json").out.count("\n") == 1  # a line for each event
     assert "front at porch: ann, 1 unknown" in house.run("watch", "--for", "0.01").out
     assert house.tell("watch", "nothing", status=1)["error"] == "NotFound"
 
@@ -309,6 +384,13 @@ def test_the_doctor_says_what_to_mend(house: House, front: Camera, monkeypatch: 
     assert house.tell("doctor", "nothing", status=1)["error"] == "NotFound"
 
 
+def test_nobody_in_the_network_is_said_once(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who looks for cameras and finds none is told in one line; a script gets an empty list."""
+    monkeypatch.setattr(finding, "discover", lambda seconds: ())
+    assert house.run("discover").out == "Nobody answered: some cameras have ONVIF switched off.\n"
+    assert house.tell("discover") == []
+
+
 def test_news_go_to_webhooks(house: House) -> None:
     """The key that signs is told once; a test says what became of it."""
     made = house.tell("hooks", "add", "http://127.0.0.1:9/hook")
@@ -316,7 +398,9 @@ def test_news_go_to_webhooks(house: House) -> None:
     listed = house.tell("hooks", "list")
     assert [(h["id"], h["url"]) for h in listed] == [(made["id"], "http://127.0.0.1:9/hook")]
     assert made["secret"] not in str(listed)
-    assert house.tell("hooks", "test", made["id"], status=1)["outcome"] != "done"
+    tried = house.tell("hooks", "test", made["id"], status=1)
+    assert (tried["outcome"], tried["remedy"][:20]) == ("unreachable", "Nothing listens ther")
+    assert "Nothing listens there" in house.run("hooks", "test", made["id"]).out
     assert house.tell("hooks", "remove", made["id"]) == {"id": made["id"], "removed": True}
     assert house.tell("hooks", "list") == []
 

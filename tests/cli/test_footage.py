@@ -178,6 +178,22 @@ def test_an_agency_is_enrolled_by_its_fingerprint(precinct: Precinct) -> None:
     assert "Portland" in precinct.run("agencies", "list").out
 
 
+def test_a_certificate_that_is_not_put_on_file_is_not_written(precinct: Precinct) -> None:
+    """So the same command can be given again once what was wrong is mended."""
+    told = ("--name", "Portland Police Bureau", "--contact", "x@example.org", "--jurisdiction", "US-OR")
+    files = ("--agency-key", precinct.path("new.key"), "-o", precinct.path("new.json"))
+    fingerprint = precinct.tell("agency", *told, *files)["fingerprint"]
+    precinct.tell("keygen", "-o", precinct.path("eve.key"))
+    officer = ("--name", "Eve", "--badge", "300", "--agency-key", precinct.path("new.key"))
+    whole = ("certify", precinct.path("eve.key.pub"), "-o", precinct.path("eve.json"), *officer, "--person")
+    refused = precinct.tell(*whole, precinct.people["cat"], by="chief", status=1)
+    assert "custodes footage agencies enrol FILE --fingerprint" in refused["remedy"]
+    assert not Path(precinct.path("eve.json")).exists()
+    made = precinct.tell("agencies", "enrol", precinct.path("new.json"), "--fingerprint", fingerprint)["id"]
+    assert precinct.tell(*whole, precinct.people["cat"], by="chief")["person"] == precinct.people["cat"]
+    precinct.tell("agencies", "remove", made)
+
+
 def test_officers_are_admitted_listed_and_revoked(precinct: Precinct) -> None:
     """A certificate made elsewhere is put on file; a revoked one approves nothing any more."""
     precinct.tell("keygen", "-o", precinct.path("dan.key"))
@@ -196,3 +212,9 @@ def test_officers_are_admitted_listed_and_revoked(precinct: Precinct) -> None:
     precinct.tell("submit", precinct.path("third"), by="ann")
     refused = precinct.tell("approve", code, "--key", precinct.path("dan.key"), by="cat", status=1)
     assert "revoked" in refused["message"]
+
+
+def test_another_file_is_no_request(precinct: Precinct) -> None:
+    """Who puts in the agency's certificate instead is told that it isn't a request."""
+    told = precinct.tell("submit", precinct.path("agency.json"), by="ann", status=1)
+    assert (told["error"], "isn't a request" in told["message"]) == ("Invalid", True)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import configparser
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -40,13 +41,19 @@ class Desk:
     room: Room
     house: House
 
-    def run(self, *arguments: str) -> Done:
+    def run(self, *arguments: str, stdin: bytes = b"", **settings: str) -> Done:
         """Run a command as the household's administrator."""
-        return run(self.folder / "data", *arguments, CUSTODES_CREDENTIALS=str(self.folder / "home.key"))
+        who = {"CUSTODES_CREDENTIALS": str(self.folder / "home.key")} | settings
+        return run(self.folder / "data", *arguments, stdin=stdin, **who)
 
-    def tell(self, *arguments: str, status: int = 0) -> Any:
+    def stored(self) -> dict[str, bytes]:
+        """Every byte of the data folder."""
+        data = self.folder / "data"
+        return {str(p.relative_to(data)): p.read_bytes() for p in sorted(data.rglob("*")) if p.is_file()}
+
+    def tell(self, *arguments: str, status: int = 0, **settings: str) -> Any:
         """Run a command with --json, and return what it told."""
-        done = self.run(*arguments, "--json")
+        done = self.run(*arguments, "--json", **settings)
         assert done.status == status, done
         return done.told
 
@@ -104,6 +111,43 @@ def test_a_clip_is_looked_at_shared_opened_and_ended(desk: Desk) -> None:
     desk.tell("share", "revoke", made["id"])
     assert desk.tell("share", "list")[0]["revoked_at"]
     assert desk.tell("footage", "fetch", made["link"], *officer, status=1)["error"] == "Unavailable"  # nothing listens
+
+
+def test_looking_leaves_no_byte(desk: Desk) -> None:
+    """Who looks, looks at a clip, begins to share it and says no, or shows a key that is none, has never been there."""
+    key = configparser.ConfigParser(interpolation=None)
+    key.read(desk.path("home.key"))
+    key["custodes"]["aws_secret_access_key"] = "none"
+    with Path(desk.path("spoiled.key")).open("w") as file:
+        key.write(file)
+    spoiled = {"CUSTODES_CREDENTIALS": desk.path("spoiled.key")}
+    before, size = desk.stored(), desk.room.world.app.ledger.size()
+    assert desk.tell("share", "inbox", "--board", desk.path("board.json"))
+    desk.tell("share", "preview", *desk.clip(), "--faces-shown", "--output", desk.path("silent.mp4"))
+    made = desk.run("share", "make", *desk.clip(), "--faces-shown", "--look", desk.path("no.mp4"), stdin=b"n\n")
+    assert (made.status, Path(desk.path("no.mp4")).is_file()) == (1, True)
+    for command in (("share", "inbox"), ("share", "make", *desk.clip(), "--yes")):
+        assert desk.tell(*command, status=1, **spoiled)["error"] == "Denied"
+    assert desk.stored() == before
+    assert desk.run("share", "make", *desk.clip(), "--faces-shown", "--yes").status == 0
+    entries = [desk.room.world.app.ledger.entry(i) for i in range(size, desk.room.world.app.ledger.size())]
+    assert [e.get("event") or e.get("change") for e in entries] == ["login", "video-shared"]  # from here on it is
+
+
+def test_the_owner_is_told_how_it_gets_there(desk: Desk) -> None:
+    """Whom to give the link, that it may not reach this server, and with what the officer opens what is handed over."""
+    [item] = desk.tell("share", "inbox", "--board", desk.path("board.json"))
+    made = desk.run("share", "make", *desk.clip(), "--faces-shown", "--yes")
+    assert item["contact"]
+    assert f"for the officer ({item['contact']})" in made.out
+    assert "no public address" in made.err
+    assert f"custodes share hand-over {made.out.split()[0]}" in made.err
+    public = desk.run("share", "make", *desk.clip(), "--faces-shown", "--yes", CUSTODES_ENDPOINT="https://home.example")
+    assert (public.status, public.err) == (0, "")
+    assert "https://home.example/v1/shares/" in public.out
+    share = public.out.split()[0]
+    told = desk.run("share", "hand-over", share, "--output", desk.path("told.sealed"))
+    assert f"custodes footage open told.sealed --share {share} --key officer.key" in told.out
 
 
 def test_what_can_not_be_meant_is_refused(desk: Desk) -> None:

@@ -24,7 +24,7 @@ from custodes.cameras.paths import part_path, start_of
 from custodes.cameras.schema import camera_events
 from custodes.config import Cameras, Config
 from custodes.db import Database
-from custodes.errors import Unavailable
+from custodes.errors import IntegrityError, NotFound, Unavailable
 from custodes.operations import camerakeeping
 from custodes.operations.camerakeeping import CameraKeeping
 
@@ -43,6 +43,7 @@ class House:
     kept: Kept
     settings: Cameras
     holds: list[Span] = field(default_factory=list)
+    clocks: tuple[float, float] = (NOW / 1000, 5.0)
 
     def __post_init__(self) -> None:
         self.config = Config(data=self.folder, cameras=self.settings)
@@ -51,7 +52,9 @@ class House:
     def restart(self) -> None:
         """Begin anew, as after a crash of the server."""
         stores = self.kept.cameras, self.kept.index, self.kept.events
-        self.keeping = CameraKeeping(self.kept.database, *stores, self.config, lambda camera: self.holds)
+        self.keeping = CameraKeeping(
+            self.kept.database, *stores, self.config, lambda camera: self.holds, lambda: self.clocks
+        )
 
     def camera(self, *days: float, **more: object) -> Camera:
         """Add a camera that keeps continuous, motion and event video for so many days."""
@@ -227,6 +230,57 @@ def test_what_cannot_be_deleted_stays_in_the_index(house: House) -> None:
         assert house.retain() == 1
     assert house.left(camera, made) == [0]
     assert told == [{"event": "video can't be deleted", "camera": camera.id, "files": 1, "log_level": "error"}]
+
+
+def test_a_clock_that_leaps_ahead_makes_nothing_old(house: House) -> None:
+    """For a day, in which it may be set right; then it is believed, and so is time that has passed, asleep too."""
+    camera = house.camera(3, 3, 3)
+    made = house.record(camera, HOUR, HOUR // 2)
+    wall, passed = house.clocks
+
+    def gone(leapt: float, later: float) -> int:
+        house.clocks = wall + leapt * 86_400 + later, passed + later
+        return house.keeping.run_retention()
+
+    with structlog.testing.capture_logs() as told:
+        assert [gone(0, 0), gone(90, 60), gone(90, 120), gone(90, 86_000)] == [0, 0, 0, 0]
+    assert [e["seconds"] for e in told] == [90 * 86_400]
+    assert gone(0, 86_000) == 0  # it was set right
+    assert [gone(90, 86_001), gone(90, 2 * 86_400 + 1)] == [0, 2]
+    assert house.left(camera, made) == []
+    house.record(camera, HOUR)
+    house.restart()
+    assert [gone(0, 0), gone(0, 3 * 86_400)] == [0, 1]
+
+
+def test_room_is_what_files_take_and_not_what_is_said_of_them(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files that somebody has made hollow give no room, so that others go as well."""
+    camera = house.camera(9, 9, 9)
+    made = house.record(camera, 5 * HOUR, 4 * HOUR, 3 * HOUR, 2 * HOUR)
+    path, other = (segment_path(house.config.video, camera.id, s.start) for s in made[:2])
+    os.truncate(path, 0)
+    os.truncate(path, SIZE)
+    os.link(other, house.folder / "other")
+    monkeypatch.setattr(camerakeeping.shutil, "disk_usage", lambda _: SimpleNamespace(free=1_000_000_000 - SIZE))
+    house.config = replace(house.config, cameras=Cameras())
+    house.restart()
+    assert house.retain() == 3
+    assert house.left(camera, made) == [3]
+
+
+def test_a_file_is_what_its_process_says_or_is_not_kept(house: House) -> None:
+    """One that isn't there, has another size, or has holes: the index has nothing of it."""
+    camera = house.camera(9, 9, 9)
+    [made] = house.record(camera, HOUR)
+    path = segment_path(house.config.video, camera.id, made.start)
+    with pytest.raises(NotFound):
+        house.keeping.keep_segment(replace(made, start=made.start + 1))
+    with pytest.raises(IntegrityError):
+        house.keeping.keep_segment(replace(made, size=SIZE + 1))
+    os.truncate(path, 1 << 20)
+    with pytest.raises(IntegrityError):
+        house.keeping.keep_segment(replace(made, size=1 << 20))
+    assert house.keeping.usage(camera).total.size == SIZE
 
 
 # --- what is ours -----------------------------------------------------------------------------------------------------

@@ -9,7 +9,8 @@ import pytest
 import structlog
 from tests.cameras.kept import AT, new_camera
 
-from custodes.cameras.model import Camera, News, NewsKind, Segment, Span
+from custodes.cameras.model import Camera, News, NewsKind, Segment, Span, Spot, Zone
+from custodes.cameras.paths import DAY
 from custodes.cameras.wire import (
     Credit,
     Down,
@@ -23,7 +24,8 @@ from custodes.cameras.wire import (
     Trouble,
     Up,
 )
-from custodes.errors import Unavailable
+from custodes.errors import IntegrityError, Unavailable
+from custodes.operations import camerarun
 from custodes.operations.cameralive import LiveHub, LivePart, PartKind
 from custodes.operations.camerarun import CameraRun
 
@@ -145,6 +147,35 @@ def test_a_file_that_cannot_be_kept_is_kept_later(line: Line) -> None:
     assert [(e["camera"], e["error"], e["why"]) for e in logged] == [
         (line.camera.id, "Unavailable", "The database is busy.")
     ]
+
+
+@pytest.mark.parametrize("error", [IntegrityError("It has another size."), OverflowError("a flaw of ours")])
+def test_a_file_that_never_can_be_kept_holds_up_none(line: Line, error: Exception) -> None:
+    """It isn't tried again; nor is one of another day, of which the database never hears."""
+    line.keeping.failing["keep_segment"], line.keeping.error = 1, error
+    with structlog.testing.capture_logs() as logged:
+        line.say(done(AT), done(AT + 10_000), done(AT - 2 * DAY))
+    assert [d[1].start for d in line.keeping.done] == [AT + 10_000]
+    assert [e["error"] for e in logged] == [type(error).__name__, "IntegrityError"]
+
+
+def test_files_that_wait_are_not_too_many(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While the database is away the newest wait; the others are found when the index is rebuilt."""
+    monkeypatch.setattr(camerarun, "_MOST_UNKEPT", 3)
+    line = Line()
+    line.keeping.failing["keep_segment"] = 5
+    with structlog.testing.capture_logs():
+        line.say(*(done(AT + n) for n in range(6)))
+    assert [d[1].start for d in line.keeping.done] == [AT + 3, AT + 4, AT + 5]
+
+
+def test_masks_are_black_whatever_the_process_sends(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody looks at what lies under one, though the process should have painted it."""
+    line = Line(new_camera(zones=(Zone("yard", ((0, 0), (0.5, 0), (0.5, 1), (0, 1)), Spot.MASK),)))
+    line.say(Frame(AT, 40, 20, [0, 0, 1, 1], 0), payload=b"\xc8" * 2400)
+    [(_, _, pixels)] = line.watcher.done
+    assert pixels[:, :20].max() == 0
+    assert pixels[:, 23:].min() == 200
 
 
 def test_motion_is_noted_and_watched(line: Line) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from custodes.app import App
 from custodes.config import Config
-from custodes.errors import Invalid, Unavailable
+from custodes.errors import Denied, Invalid, Unavailable
 from custodes.governance import OPERATOR, Caller, Purpose
 from custodes.operations.identity import Identity
 
@@ -112,6 +112,24 @@ def test_servers_that_start_at_once_tell_one_key(start: Start, tmp_path: Path) -
     valid = [k.access_key_id for k in start().list_keys() if k.revoked_at is None]
     assert valid == [next(iter(told))[0]]
     assert not list(tmp_path.glob(".credentials*"))
+
+
+def test_a_key_is_checked_without_a_word(tmp_path: Path) -> None:
+    """Who looks at requests is known by the key, and the ledger knows neither that they came nor that they couldn't."""
+    app = App.open(Config(data=tmp_path / "data"))
+    key = app.identity.create_key(ME, "spare")
+    app.identity.write_credentials(tmp_path / "good", key, "r")
+    (tmp_path / "bad").write_text((tmp_path / "good").read_text().replace(key.secret, "none"))
+    before = app.ledger.size()
+    assert app.identity.from_file(tmp_path / "good", silent=True).principal == OPERATOR
+    with pytest.raises(Denied):
+        app.identity.from_file(tmp_path / "bad", silent=True)
+    assert app.ledger.size() == before
+    with pytest.raises(Denied):
+        app.identity.from_file(tmp_path / "bad")
+    app.identity.from_file(tmp_path / "good")
+    assert [app.ledger.entry(i)["event"] for i in range(before, app.ledger.size())] == ["login-refused", "login"]
+    app.close()
 
 
 def test_a_file_that_cannot_be_understood_is_refused_and_left_alone(start: Start, credentials: Path) -> None:

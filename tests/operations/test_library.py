@@ -233,7 +233,7 @@ def test_who_is_removed_is_gone(home: Home) -> None:
     assert [s.subject for s in home.newest().sightings] == [""]
     with home.database.read() as c:
         assert home.events.floor(c, home.camera.collection, "barack") == 0
-    with pytest.raises(NotFound):
+    with pytest.raises(NotFound, match="nobody called barack"):
         home.library.remove(home.admin, "barack")
     assert [s.subject for s in home.visit(watcher, BARACK).sightings] == [""]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import io
 import os
+import socket
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -15,7 +16,9 @@ import cv2
 import numpy as np
 import orjson
 import pytest
+import structlog
 from tests.cameras.footage import Visit, pictures
+from tests.cameras.kernel import landlock
 from tests.operations.sharingroom import record, walk
 
 from custodes.app import App
@@ -217,6 +220,51 @@ def test_what_goes_wrong_in_the_process_is_told(recorded, monkeypatch: pytest.Mo
 class _Patient:
     def alive(self) -> None:
         """Wait for ever."""
+
+
+NOSY = """
+import socket
+from pathlib import Path
+from custodes.errors import Conflict
+from custodes.operations import redactorwork
+def nosy(*_, **__):
+    told = []
+    for what in (lambda: Path({key!r}).read_bytes(), lambda: list(Path({key!r}).parent.iterdir()),
+                 lambda: socket.create_connection(("127.0.0.1", {port})),
+                 lambda: Path({key!r}).with_name("new").write_bytes(b"x"), lambda: bytearray(12 << 30)):
+        try:
+            told.append(len(what() or "") * 0)
+        except (OSError, MemoryError) as e:
+            told.append(type(e).__name__)
+    raise Conflict(" ".join(str(t) for t in told))
+redactorwork.cut = nosy
+redactorwork.main()
+"""
+
+
+def test_who_decodes_has_nothing_but_the_video(recorded, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No keys, no other files, no network, not all memory, for whoever takes the process over."""
+    if landlock() < 4:
+        pytest.skip("this kernel's Landlock closes less")
+    (tmp_path / "keys").mkdir()
+    key = tmp_path / "keys" / "master"
+    key.write_bytes(b"secret")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        script = NOSY.format(key=str(key), port=server.getsockname()[1])
+        monkeypatch.setattr(redactor, "_COMMAND", [sys.executable, "-B", "-c", script])
+        with pytest.raises(Conflict, match="PermissionError PermissionError PermissionError PermissionError Memory"):
+            recorded[0].make([recorded[1]], SPAN, (), blurred=False)
+
+
+def test_a_kernel_that_closes_nothing_is_told_of_once(recorded, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Clips are made all the same, with faces hidden, too."""
+    script = "from custodes.operations import redactorwork as w; w.confine = lambda *_, **__: False; w.main()"
+    monkeypatch.setattr(redactor, "_COMMAND", [sys.executable, "-B", "-c", script])
+    redactor._warn.cache_clear()
+    with structlog.testing.capture_logs() as told:
+        for _ in range(2):
+            assert recorded[0].still(recorded[1], ()).startswith(b"\xff\xd8")
+    assert [e["log_level"] for e in told] == ["warning"]
 
 
 def test_the_process_gets_no_secrets(recorded, monkeypatch: pytest.MonkeyPatch) -> None:

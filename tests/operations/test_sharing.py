@@ -21,7 +21,7 @@ from custodes.cameras.board import make_board
 from custodes.cameras.documents import to_ms
 from custodes.cameras.evidence import MANIFEST
 from custodes.cameras.model import NewsKind, Span, Spot, Zone
-from custodes.cameras.schema import share_nonces
+from custodes.cameras.schema import share_nonces, shares
 from custodes.cameras.sharing import check_request, officer_signature
 from custodes.errors import Conflict, Denied, IntegrityError, Invalid, NotFound, Unavailable
 from custodes.operations import sharing
@@ -501,3 +501,25 @@ def test_a_package_is_handed_over_by_other_means(room: Room, tmp_path: Path) -> 
     with pytest.raises(Conflict):
         open_package(place, told.id, room.asking.key, tmp_path)
     assert MANIFEST.encode() in package.read_bytes()
+
+
+def test_a_share_of_an_earlier_version_is_listed_and_revoked(room: Room) -> None:
+    """What wasn't kept then is empty; nobody is sure to be trusted whose agency isn't known, so it isn't fetched."""
+    house = room.house()
+    told = share(room, house)
+    with room.database.transaction() as c:
+        row = c.execute(shares.select().where(shares.c.id == told.id)).one()
+        sealer = room.sharing._store._sealer
+        kept = orjson.loads(sealer.open(row.id, row.secret, row.secret_key))
+        for name in ("digest", "with_proofs"):
+            del kept[name]
+        for name in ("agency_id", "not_after"):
+            del kept["recipient"][name]
+        again = sealer.seal(row.id, orjson.dumps(kept))
+        c.execute(shares.update().where(shares.c.id == told.id).values(**again))
+    [found] = room.sharing.list(house.admin)
+    assert (found.id, found.digest, found.recipient.agency_id) == (told.id, "", "")
+    assert found.recipient.not_after == found.expires_at
+    room.refused(lambda: fetch(room, told.id))
+    room.sharing.revoke(house.admin, told.id)
+    assert room.sharing.list(house.admin)[0].revoked_at

@@ -32,6 +32,7 @@ _DOOR_THREADS = 2
 _SILENT_THREADS = 2
 _CLIP_THREADS, _CLIPS_EACH = 2, 1
 _STILL_THREADS, _STILLS_EACH = 2, 2
+_CHECK_THREADS, _CHECKS_EACH = 2, 1
 _DOWNLOADS_EACH = 2
 _HELD_BYTES = 512 * 2**20  # request bodies in memory, of all callers together
 _SHARE_BYTES = _HELD_BYTES // 2  # and of one of them
@@ -211,6 +212,7 @@ class Gate:
         probe: what operators ask, so that a full house can still say how it is.
         clips: what makes clips of recorded video, for minutes; one of each person's at once.
         stills: what takes a picture out of recorded video, for a second.
+        checks: what looks for cameras, or at one that isn't read yet, for seconds.
         downloads: places of each person's for clips that are on their way to them.
         silent: what leaves no trace; no number tells of it.
         throttled: how often something was throttled, by cause.
@@ -225,6 +227,7 @@ class Gate:
         self.probe = self._pool("probe", 1, settings)
         self.clips = self._pool("clips", _CLIP_THREADS, settings, _CLIPS_EACH)
         self.stills = self._pool("stills", _STILL_THREADS, settings, _STILLS_EACH)
+        self.checks = self._pool("checks", _CHECK_THREADS, settings, _CHECKS_EACH)
         self.downloads = Places(_DOWNLOADS_EACH, self._throttles)
         self.silent = Pool("silent", _SILENT_THREADS, settings, _Throttles())
         self.held_bytes = 0
@@ -236,7 +239,7 @@ class Gate:
     @property
     def pools(self) -> tuple[Pool, ...]:
         """All pools that numbers tell of."""
-        return self.inference, self.quick, self.door, self.probe, self.clips, self.stills
+        return self.inference, self.quick, self.door, self.probe, self.clips, self.stills, self.checks
 
     @property
     def waiting(self) -> int:

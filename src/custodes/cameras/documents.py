@@ -128,7 +128,7 @@ class Fields:
             raise Invalid(f"{what} is a JSON object.")
         missing, odd = set(names) - value.keys(), value.keys() - set(names)
         if missing:
-            raise Invalid(f"{what} lacks {', '.join(sorted(missing))}.")
+            raise Invalid(f"This isn't {what[0].lower()}{what[1:]}: it lacks {', '.join(sorted(missing))}.")
         if odd:
             raise Invalid(f"{what} has {len(odd)} unknown field(s); it has {', '.join(sorted(names))} alone.")
         self._value: Mapping[str, object] = value

@@ -265,5 +265,5 @@ def find_agency(agencies: Sequence[Agency], agency: object) -> Agency:
             return one
     raise Denied(
         "The agency isn't enrolled here, or not any more.",
-        remedy="The operator enrols agencies: custodes footage agencies",
+        remedy="The operator enrols it: custodes footage agencies enrol FILE --fingerprint FINGERPRINT",
     )

@@ -7,7 +7,7 @@ the files with the scrub that the caller asks for.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -190,15 +190,21 @@ class ShareStore:
             id=r.id,
             organisation=r.organisation,
             code=told["code"],
-            digest=told["digest"],
-            recipient=Recipient(**told["recipient"] | {"not_after": from_ms(told["recipient"]["not_after"])}),
+            digest=told.get("digest", ""),
+            recipient=_recipient(told["recipient"], time_of(r.expires_at)),
             clips=tuple(
                 SharedClip(**k | {"asked": Span(**k["asked"]), "real": Span(**k["real"])}) for k in told["clips"]
             ),
             link=told["link"],
-            with_proofs=told["with_proofs"],
+            with_proofs=told.get("with_proofs", True),
             made_at=time_of(r.made_at),
             expires_at=time_of(r.expires_at),
             revoked_at=moment(r.revoked_at),
             fetched_at=moment(r.fetched_at),
         )
+
+
+def _recipient(told: dict[str, Any], expires_at: datetime) -> Recipient:
+    """Return a recipient as it was kept; one that was kept before it had all fields has nothing in their place."""
+    known = {f.name: told.get(f.name, "") for f in fields(Recipient)}
+    return Recipient(**known | {"not_after": from_ms(told["not_after"]) if "not_after" in told else expires_at})

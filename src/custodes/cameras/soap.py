@@ -34,6 +34,7 @@ _UTILITY = f"{_OASIS}-wssecurity-utility-1.0.xsd"
 _DIGEST = f"{_OASIS}-username-token-profile-1.0#PasswordDigest"
 _BASE64 = f"{_OASIS}-soap-message-security-1.0#Base64Binary"
 _NOT_AUTHORIZED = "NotAuthorized"
+_PORT = "ONVIF may have a port of its own (80, 8000, 8080 or 2020), or be switched off in the camera's settings."
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,11 +160,11 @@ def parse_xml(data: bytes) -> Element:
     """
     text = data.decode("utf-8", "replace")
     if "<!DOCTYPE" in text or "<!ENTITY" in text:
-        raise Invalid("The camera's answer has a document type, which SOAP forbids.")
+        raise Invalid("What answers there isn't ONVIF: it sends a document type, as web pages do.", remedy=_PORT)
     try:
         return ElementTree.fromstring(text)  # noqa: S314 - without a document type there are no entities
     except ElementTree.ParseError as e:
-        raise Invalid("The camera's answer is no XML.") from e
+        raise Invalid("What answers there isn't ONVIF: it sends no XML.", remedy=_PORT) from e
 
 
 def text_of(element: Element | None, path: str, most: int = 64) -> str:
@@ -195,7 +196,7 @@ def _body_of(answer: bytes) -> Element:
     root = parse_xml(answer)
     body = root.find("{*}Body")
     if body is None:
-        raise Invalid("The camera's answer is no SOAP message.", remedy="Check that the port is that of ONVIF.")
+        raise Invalid("What answers there isn't ONVIF: it sends no SOAP message.", remedy=_PORT)
     fault = body.find("{*}Fault")
     if fault is None:
         return body

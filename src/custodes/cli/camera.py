@@ -6,7 +6,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeAlias
 
@@ -14,15 +14,15 @@ import typer
 
 from custodes.cli.arguments import Json, moment
 from custodes.cli.camerasources import PasswordFile, User, sources_of, with_account
+from custodes.cli.cameratold import at, print_camera, row, settings, state
 from custodes.cli.cameratools import add_to
-from custodes.cli.output import console, installation, print_done, print_json, print_rows, print_table
+from custodes.cli.output import console, installation, print_done, print_line, print_rows
 from custodes.cli.who import who
 from custodes.errors import Denied, Invalid, NotFound
 
 if TYPE_CHECKING:
     from custodes.app import App
     from custodes.cameras.model import Camera, Event
-    from custodes.cameras.retention import Kept, Usage
     from custodes.governance import Caller
 
 __all__ = ["program"]
@@ -58,8 +58,9 @@ def add(
     url: Annotated[
         str,
         typer.Argument(
-            help="rtsp://..., rtsps://..., onvif://HOST (which is asked for its streams), rtmp://ADDRESS:PORT/KEY to "
-            "be pushed to, file:NAME; - reads it from standard input.",
+            help="rtsp://..., rtsps://..., onvif://HOST (which is asked for its streams), file:NAME, or "
+            "rtmp://ADDRESS:PORT/WORD/KEY to be pushed to (an address of this machine, a word, and a key of at least 8 "
+            "characters that the camera alone knows); - reads it from standard input.",
             show_default=False,
         ),
     ],
@@ -80,7 +81,7 @@ def add(
         people = _collection(app, caller, recognise, collection) or ""
         made = app.cameras.add(caller, name, told, substream=second, place=where, collection=people, records=records)
         hint = not people and recognise is None and _knows_somebody(app, caller)
-    print_done(_row(made), f"{made.name} is {made.id}.", as_json=as_json)
+    print_done(row(made), f"{made.name} is {made.id}.", as_json=as_json)
     if hint and not as_json:
         more = f"custodes camera set {made.name!r} --recognise"
         console.print(f"It recognises nobody yet, and your library has people: {more}", style="dim", soft_wrap=True)
@@ -112,23 +113,16 @@ def _knows_somebody(app: App, caller: Caller) -> bool:
 
 @program.command("list")
 def list_cameras(as_json: Json = False) -> None:
-    """List your cameras, what they give, and when they last recorded."""
+    """List your cameras, what they give, and whether they record."""
     rows: list[dict[str, object]] = []
     with installation() as app:
         caller = who(app)
         urls = app.cameras.is_set_up_by(caller)
         for camera in app.cameras.list(caller):
             last = app.cameras.last(caller, camera.id)
-            rows.append(_row(camera, urls=urls) | {"last_video": _at(last.end) if last else None})
-    columns = {
-        "name": "Name",
-        "id": "Camera",
-        "url": "From",
-        "enabled": "Runs",
-        "records": "Keeps",
-        "last_video": "Last",
-    }
-    print_rows(rows, columns, as_json=as_json)
+            told = {"state": state(camera, last), "last_video": at(last.end) if last else None}
+            rows.append(row(camera, urls=urls) | told)
+    print_rows(rows, {"name": "Name", "id": "Camera", "url": "From", "state": "State"}, as_json=as_json)
 
 
 @program.command()
@@ -139,29 +133,9 @@ def show(name: Name, as_json: Json = False) -> None:
         camera = app.cameras.get(caller, name)
         urls = app.cameras.is_set_up_by(caller)
         used = next(u for u in app.cameras.usage(caller) if u.camera.id == camera.id)
-    kept = [
-        {"kind": kind, "bytes": part.size, "oldest": _at(part.oldest), "newest": _at(part.newest)}
-        for kind, part in _parts(used.usage)
-    ]
-    told = _row(camera, urls=urls) | {
-        "substream": _redacted(camera.substream) if urls else None,
-        "zones": [{"name": z.name, "kind": str(z.spot), "points": z.points} for z in camera.zones],
-        "pre_roll": camera.pre_roll,
-        "post_roll": camera.post_roll,
-        "days": {
-            "continuous": camera.retention.continuous_days,
-            "motion": camera.retention.motion_days,
-            "event": camera.retention.event_days,
-        },
-        "gigabytes": camera.retention.gigabytes,
-        "video": kept,
-        "disk_free": used.free,
-    }
-    if as_json:
-        print_json(told)
-        return
-    print_table(("Setting", "Value"), [(k, str(v)) for k, v in told.items() if k != "video"])
-    print_rows(kept, {"kind": "Video", "bytes": "Bytes", "oldest": "From", "newest": "To"}, as_json=False)
+        last = app.cameras.last(caller, camera.id)
+    told = settings(camera, urls=urls) | {"state": state(camera, last), "last_video": at(last.end) if last else None}
+    print_camera(told, camera, used.usage, used.free, as_json=as_json)
 
 
 @program.command("set")
@@ -186,6 +160,9 @@ def change(
     as_json: Json = False,
 ) -> None:
     """Change a camera's settings; from then on it watches on your behalf."""
+    switches = (recognise, records, enabled, continuous, motion, events, gigabytes, pre_roll, post_roll)
+    if {url, substream, user or None, password_file, rename, place, collection, *switches} == {None}:
+        raise Invalid("Nothing to change.", remedy="Say what: its --help shows what can be changed.")
     days = {"continuous_days": continuous, "motion_days": motion, "event_days": events, "gigabytes": gigabytes}
     with installation() as app:
         caller = who(app)
@@ -208,7 +185,8 @@ def change(
             place=camera.place if place is None else _place(place),
         )
         changed = app.cameras.change(caller, wanted)
-    print_done(_row(changed), f"{changed.name} is changed.", as_json=as_json)
+        urls = app.cameras.is_set_up_by(caller)
+    print_done(settings(changed, urls=urls), f"{changed.name} is changed.", as_json=as_json)
 
 
 def _sources(
@@ -246,7 +224,7 @@ def watch(
     seconds: Annotated[float, typer.Option("--for", min=0, help="End after so long; 0 goes on until ctrl-c.")] = 0,
     as_json: Json = False,
 ) -> None:
-    """Tell of events as they happen: who came, where. A server must be running."""
+    """Tell of events as they happen: who came, where; --json, one line each. A server must be running."""
     since = int(time.time() * 1000)
     told: dict[str, tuple[object, ...]] = {}
     with installation() as app:
@@ -283,12 +261,12 @@ def _tell(event: Event, camera: Camera, *, as_json: bool) -> None:
     people = [s.subject for s in event.sightings if s.subject]
     unknown = sum(not s.subject for s in event.sightings)
     if as_json:
-        print_json(
+        print_line(
             {
                 "event": event.id,
                 "camera": camera.name,
-                "from": _at(event.start),
-                "to": _at(event.end),
+                "from": at(event.start),
+                "to": at(event.end),
                 "open": event.open,
                 "zone": event.zone,
                 "people": people,
@@ -298,8 +276,8 @@ def _tell(event: Event, camera: Camera, *, as_json: bool) -> None:
         return
     who_came = ", ".join(people + ([f"{unknown} unknown"] if unknown else [])) or "somebody or something"
     place = f" at {event.zone}" if event.zone else ""
-    end = "" if event.open else f" until {_at(event.end)}"
-    console.print(f"{_at(event.start)}{end}  {camera.name}{place}: {who_came}", highlight=False, markup=False)
+    end = "" if event.open else f" until {at(event.end)}"
+    console.print(f"{at(event.start)}{end}  {camera.name}{place}: {who_came}", highlight=False, markup=False)
 
 
 @program.command()
@@ -324,51 +302,15 @@ def export(
         )
     told = {
         "path": str(made.path),
-        "asked": [_at(made.asked.start), _at(made.asked.end)],
-        "real": [_at(made.real.start), _at(made.real.end)],
+        "asked": [at(made.asked.start), at(made.asked.end)],
+        "real": [at(made.real.start), at(made.real.end)],
         "bytes": made.size,
         "sha256": made.sha256,
         "as_recorded": not made.derivative,
         "blurred": made.blurred,
     }
     how = "encoded anew" if made.derivative else "as it was recorded"
-    print_done(told, f"{made.path.name}: {_at(made.real.start)} to {_at(made.real.end)}, {how}.", as_json=as_json)
-
-
-def _parts(usage: Usage) -> tuple[tuple[str, Kept], ...]:
-    return (
-        ("continuous", usage.continuous),
-        ("motion", usage.motion),
-        ("event", usage.event),
-        ("on hold", usage.held),
-        ("total", usage.total),
-    )
-
-
-def _row(camera: Camera, *, urls: bool = True) -> dict[str, object]:
-    """Return what is told of a camera; where its video comes from is for who sets it up."""
-    return {
-        "id": camera.id,
-        "name": camera.name,
-        "url": _redacted(camera.url) if urls else None,
-        "enabled": camera.enabled,
-        "records": camera.records,
-        "collection": camera.collection,
-        "place": camera.place,
-        "revision": camera.revision,
-    }
-
-
-def _redacted(url: str) -> str:
-    from custodes.cameras.sources import redacted
-
-    return redacted(url) if url else ""
-
-
-def _at(value: int | None) -> str | None:
-    if value is None:
-        return None
-    return datetime.fromtimestamp(value / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    print_done(told, f"{made.path.name}: {at(made.real.start)} to {at(made.real.end)}, {how}.", as_json=as_json)
 
 
 def _place(text: str | None) -> tuple[float, float] | None:

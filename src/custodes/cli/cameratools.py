@@ -26,6 +26,15 @@ hooks = typer.Typer(help="Webhooks: where news of cameras are sent.", no_args_is
 people = typer.Typer(help="People whom cameras recognise, on their consent.", no_args_is_help=True)
 
 _MOST_LINE = 200
+_HELPS = {
+    "status": "The other side is there, and doesn't take it: look at its log, and whether it has the key that signs.",
+    "timeout": "The other side is too slow: it should answer first, and work afterwards.",
+    "unreachable": "Nothing listens there: look at its address and its port, and at a firewall in between.",
+    "certificate": "Its certificate doesn't hold: give it a valid one, or use http:// at home.",
+    "unknown-host": "The name in its URL isn't known here: look how it is written, or give an address.",
+    "barred": "No webhook goes to this server itself or to a link-local address: give it another address.",
+}
+"""What to do about a test that failed, by what became of it."""
 
 
 def add_to(program: typer.Typer) -> None:
@@ -90,7 +99,8 @@ def discover(
     with console.status("Asking who is there ...") if not as_json else nullcontext():
         found = find(seconds)
     rows = [{"host": f.host, "port": f.port, "name": f.name, "model": f.model} for f in found]
-    print_rows(rows, {"host": "Host", "port": "Port", "name": "Name", "model": "Model"}, as_json=as_json)
+    if rows or as_json:
+        print_rows(rows, {"host": "Host", "port": "Port", "name": "Name", "model": "Model"}, as_json=as_json)
     if not as_json:
         told = "custodes camera add NAME onvif://HOST:PORT --user USER --password-file FILE sets one up."
         console.print(told if rows else "Nobody answered: some cameras have ONVIF switched off.", style="dim")
@@ -186,8 +196,10 @@ def try_hook(hook: str, as_json: Json = False) -> None:
     with installation() as app:
         outcome = app.hooks.test(who(app), hook)
     text = outcome.code if outcome.code != "status" else f"status {outcome.status}"
-    print_done({"id": hook, "outcome": outcome.code, "status": outcome.status}, f"{hook}: {text}.", as_json=as_json)
-    if outcome.code != "done":
+    remedy = "" if outcome.done else _HELPS[outcome.code]
+    told = {"id": hook, "outcome": outcome.code, "status": outcome.status, "remedy": remedy}
+    print_done(told, f"{hook}: {text}. {remedy}".strip(), as_json=as_json)
+    if not outcome.done:
         raise typer.Exit(1)
 
 
@@ -233,6 +245,20 @@ def add_person(
     if statement is not None and made.statement:
         write(statement, made.statement, private=True)
     print_done(_person(made.person), f"{name} is known from {made.person.photos} photos.", as_json=as_json)
+
+
+@people.command("photos")
+def add_photos(
+    name: Annotated[str, typer.Argument(help="Who is known already.", show_default=False)],
+    photos: Annotated[list[Path], typer.Argument(help="Photos of them alone.", show_default=False)],
+    as_json: Json = False,
+) -> None:
+    """Add photos of a person on the consent that is on file; they are not kept. What comes before a bad one stays."""
+    read_all = [read(p) for p in photos]
+    with installation() as app:
+        caller = who(app)
+        made = [app.library.add_photo(caller, name, photo) for photo in read_all][-1]
+    print_done(_person(made), f"{name} is known from {made.photos} photos.", as_json=as_json)
 
 
 @people.command("remove")

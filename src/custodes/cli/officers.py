@@ -16,7 +16,7 @@ import typer
 from custodes.cli.arguments import Json
 from custodes.cli.output import installation, print_done, print_rows, read, when, write
 from custodes.cli.who import who
-from custodes.errors import Conflict, Invalid
+from custodes.errors import Conflict, CustodesError, Invalid
 
 __all__ = ["AgencyFile", "Output", "add_to", "check_free", "now"]
 
@@ -117,7 +117,11 @@ def certify(
     )
     write(output, document)
     if person:
-        _put_on_file(document, person)
+        try:
+            _put_on_file(document, person)
+        except CustodesError:  # so that the same command can be given again
+            output.unlink(missing_ok=True)
+            raise
     told = {"certificate": str(output), "not_after": when(begins + timedelta(days=days)), "person": person or None}
     also = f" It is on file as the key of {person}." if person else ""
     print_done(told, f"{output} certifies the key of {name} until {told['not_after']}.{also}", as_json=as_json)

@@ -37,6 +37,7 @@ __all__ = [
     "print_done",
     "print_findings",
     "print_json",
+    "print_line",
     "print_rows",
     "print_table",
     "read",
@@ -115,6 +116,12 @@ def _valid(value: object) -> object:
 def print_json(value: object) -> None:
     """Print a value as indented JSON."""
     sys.stdout.buffer.write(orjson.dumps(_valid(value), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
+    sys.stdout.flush()
+
+
+def print_line(value: object) -> None:
+    """Print a value as JSON in a line of its own, at once: for what goes on."""
+    sys.stdout.buffer.write(orjson.dumps(_valid(value), option=orjson.OPT_APPEND_NEWLINE))
     sys.stdout.flush()
 
 

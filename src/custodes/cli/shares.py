@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """``custodes share``: what police ask the public for near one's cameras, and sharing clips for it, or not.
 
-Looking leaves no trace: no entry, no line of a log, no request to anybody. So boards aren't fetched here, for that
-would be seen on the wire just when somebody looks: the server has read them in any case, and its console shows what
-they say; here the installation's own board is read, and any that one has fetched oneself (``--board``).
+Looking leaves no trace: no entry (not even that of a login: ``who(app, silent=True)``), no line of a log, no request to
+anybody. So boards aren't fetched here, for that would be seen on the wire just when somebody looks: the server has
+read them in any case, and its console shows what they say; here the installation's own board is read, and any that one
+has fetched oneself (``--board``).
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias
 import typer
 
 from custodes.cli.arguments import Json, moment
-from custodes.cli.output import console, installation, print_done, print_rows, read, when, write
+from custodes.cli.output import console, installation, print_done, print_rows, read, warn, when, write
 from custodes.cli.who import who
 from custodes.errors import Invalid
 
@@ -69,7 +70,7 @@ def inbox(boards: Boards = None, as_json: Json = False) -> None:
 
     with installation() as app:
         _take(app, boards)
-        found = app.requests.inbox(who(app))
+        found = app.requests.inbox(who(app, silent=True))
     rows = [
         {
             "code": i.request.code,
@@ -78,6 +79,7 @@ def inbox(boards: Boards = None, as_json: Json = False) -> None:
             "incident": i.request.incident,
             "offence": str(i.request.offence),
             "text": i.request.text,
+            "contact": i.request.contact,
             "from": when(from_ms(i.request.span.start)),
             "to": when(from_ms(i.request.span.end)),
             "until": when(i.request.expires_at),
@@ -106,7 +108,7 @@ def preview(
     _check_free(output)
     with installation() as app:
         _take(app, boards)
-        made = app.requests.preview(who(app), code, camera, _span(begins, ends), blurred=not shown)
+        made = app.requests.preview(who(app, silent=True), code, camera, _span(begins, ends), blurred=not shown)
         _wait(made, as_json=as_json)
         write(output, made.result().data, private=True)
     print_done({"file": str(output)}, f"{output} is what you would share.", as_json=as_json)
@@ -152,15 +154,16 @@ def make(
         )
     with installation() as app:
         _take(app, boards)
-        caller, span = who(app), _span(begins, ends)
-        made = app.requests.preview(caller, code, camera, span, blurred=not shown)
+        span = _span(begins, ends)
+        made = app.requests.preview(who(app, silent=True), code, camera, span, blurred=not shown)
         _wait(made, as_json=as_json)
         if look is not None:
             write(look, made.result().data, private=True)
         if not yes:
             typer.confirm(f"{look} is what is shared. {RECALL} Share it?", abort=True, err=True)
+        contact = app.requests.item(who(app, silent=True), code).request.contact
         found = app.sharing.share(
-            caller,
+            who(app),  # from here on it is on record
             code,
             [ClipChosen(camera, span, label, made.id)],
             blurred=not shown,
@@ -168,9 +171,15 @@ def make(
             with_proofs=not no_proofs,
             digest=made.subject.digest,
         )
-    told = {"id": found.id, "link": found.link, "expires_at": when(found.expires_at)}
-    sentence = f"{found.id} is shared until {when(found.expires_at)}. The link, for the officer:\n{found.link}"
-    print_done(told, sentence, as_json=as_json)
+        public = bool(app.config.server.endpoint)
+    told = {"id": found.id, "link": found.link, "expires_at": when(found.expires_at), "contact": contact}
+    sentence = f"{found.id} is shared until {when(found.expires_at)}. The link, for the officer ({contact}):\n"
+    print_done(told, sentence + found.link, as_json=as_json)
+    if not public:
+        warn(
+            "This server has no public address ([server] endpoint), so the link may not reach it from outside. To hand "
+            f"the sealed package over by other means: custodes share hand-over {found.id} -o {found.id}.sealed"
+        )
 
 
 @program.command("list")
@@ -216,7 +225,9 @@ def hand_over(
     with installation() as app:
         place = app.sharing.hand_over(who(app), share)
         shutil.copyfile(place, output)
-    print_done({"id": share, "file": str(output)}, f"{output} is for the officer's key alone.", as_json=as_json)
+    opens = f"custodes footage open {output.name} --share {share} --key officer.key"
+    sentence = f"{output} is for the officer's key alone. Tell the officer how it is opened:\n{opens}"
+    print_done({"id": share, "file": str(output), "opened_by": opens}, sentence, as_json=as_json)
 
 
 # --- legal process ----------------------------------------------------------------------------------------------------

@@ -57,8 +57,13 @@ def check_data(provenance: str | None) -> None:
         )
 
 
-def who(app: App, *, provenance: str | None = None) -> Caller:
+def who(app: App, *, provenance: str | None = None, silent: bool = False) -> Caller:
     """Return who acts: ``CUSTODES_CREDENTIALS`` names a file with a key, otherwise it is the operator.
+
+    Args:
+        app: the installation.
+        provenance: where images come from, if that is said.
+        silent: check the key, and record nothing: for commands that look at requests for footage.
 
     Raises:
         Denied: if that key is none.
@@ -66,5 +71,5 @@ def who(app: App, *, provenance: str | None = None) -> Caller:
         Unavailable: if it can't be read.
     """
     name = app.config.credentials
-    caller = app.identity.from_file(Path(name).expanduser()) if name else app.identity.operator()
+    caller = app.identity.from_file(Path(name).expanduser(), silent=silent) if name else app.identity.operator()
     return replace(caller, provenance=provenance) if provenance else caller

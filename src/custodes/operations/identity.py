@@ -69,8 +69,12 @@ class Identity:
         """Return the operator at the machine itself, who manages photos of its own."""
         return Caller(OPERATOR, Purpose.PHOTO_LIBRARY, provenance=str(Provenance.OWN))
 
-    def from_file(self, path: Path) -> Caller:
+    def from_file(self, path: Path, *, silent: bool = False) -> Caller:
         """Return who calls with the key of a credentials file (profile ``custodes``), and record the login.
+
+        Args:
+            path: of the file.
+            silent: record neither that somebody has come nor that they were refused: for who looks at requests.
 
         Raises:
             Denied: if the key is none, or the secret is another.
@@ -81,9 +85,11 @@ class Identity:
         key_id = stored.get(_PROFILE, _ID, fallback="")
         known, secret = self.holder(key_id), stored.get(_PROFILE, _SECRET, fallback="")
         if known is None or not secrets.compare_digest(known[1].encode(), secret.encode()):
-            self._guard.system("login-refused", {})
+            if not silent:
+                self._guard.system("login-refused", {})
             raise Denied("The credentials file holds no valid key.", remedy="custodes keys create makes one.")
-        self._guard.system("login", {"principal": known[0].principal, "key": key_id})
+        if not silent:
+            self._guard.system("login", {"principal": known[0].principal, "key": key_id})
         return known[0]
 
     def create_key(

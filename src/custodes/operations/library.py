@@ -230,14 +230,14 @@ class LibraryOperations:
             Conflict: if no consent of theirs holds, the photo is there already, or there is no room.
             Invalid: if the photo can't be read, or shows nobody, several people or another.
         """
-        found = self.of(caller, collection)
+        found = self._known(caller, name, collection)
         photos = self._photos(found, name)
         with self._db.read() as c:
             consent = self._grounds.consent_for(c, found.owner, found.uid, name, self._guard.now(c))
         if consent is None:
             raise Conflict(
                 f"No consent of {name} is on file that holds: no face is stored without one.",
-                remedy="Record it first: custodes consent record.",
+                remedy="Remove them, and add them anew on a new consent.",
             )
         self._enrol(caller, found, name, consent, photo)
         return self._view(found, name, len(photos) + 1)
@@ -259,8 +259,7 @@ class LibraryOperations:
             Denied: if a rule forbids it.
             NotFound: if there is no such person or collection.
         """
-        found = self.of(caller, collection)
-        self._photos(found, name)
+        found = self._known(caller, name, collection)
         with self._db.read() as c:
             consents = self._grounds.consents(c, found.owner, collection=found.uid, label=name)
         for consent in consents:
@@ -312,6 +311,18 @@ class LibraryOperations:
             raise NotFound("Nobody is in the library yet.", remedy="Add a person, with their consent.")
         if found.owner != self._guard.organisation_of(caller):
             raise NotFound(f"There is no collection {found.name}.", code=Code.COLLECTION_MISSING)
+        return found
+
+    def _known(self, caller: Caller, name: str, collection: str | None) -> Collection:
+        """Return the library in which a person is.
+
+        Raises:
+            NotFound: if there is no such person or collection.
+        """
+        there = collection is not None or self._own(caller)[0] is not None
+        found = self.of(caller, collection) if there else None
+        if found is None or not self._is_there(found, name):
+            raise NotFound(f"There is nobody called {name}.", remedy="custodes camera people list shows all.")
         return found
 
     def _photos(self, collection: Collection, name: str) -> tuple[str, ...]:

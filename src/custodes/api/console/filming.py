@@ -16,10 +16,25 @@ from markupsafe import Markup
 from custodes.cameras.model import Event
 from custodes.operations.cameralive import CameraState
 
-__all__ = ["CAMERA", "CameraId", "DayName", "EventId", "clock", "day_name", "moment", "size", "state_told", "who"]
+__all__ = [
+    "CAMERA",
+    "HARDLY",
+    "CameraId",
+    "DayName",
+    "EventId",
+    "clock",
+    "day_name",
+    "moment",
+    "size",
+    "state_told",
+    "who",
+]
 
 CAMERA: Final = r"cam-[0-9a-f]{16}"
 """The form of a camera's id."""
+
+HARDLY: Final = 95.0
+"""Whom cameras take for a person above this similarity alone, they hardly ever recognise."""
 
 CameraId = Annotated[str, Path(pattern=rf"^{CAMERA}$")]
 """A camera in a path; one's name is never part of any."""

@@ -30,13 +30,17 @@ __all__ = ["Console", "NavItem", "Turnstile", "console_of"]
 
 @dataclass(frozen=True, slots=True)
 class NavItem:
-    """A place in the navigation. ``roles`` and ``classes`` are those that have something there; none for all."""
+    """A place in the navigation. ``roles`` and ``classes`` are those that have something there; none for all.
+
+    Households have cameras and know who lives there: ``households`` tells whether they have something there too.
+    """
 
     path: str
     label: str
     roles: frozenset[Role] = frozenset()
     faces: bool = False
     classes: frozenset[OrgClass] = frozenset()
+    households: bool = True
 
     def is_for(self, session: Session) -> bool:
         """Tell whether somebody has something there."""
@@ -44,25 +48,28 @@ class NavItem:
             return False
         if self.classes and session.organisation.org_class not in self.classes:
             return False
+        if session.organisation.org_class == OrgClass.HOUSEHOLD and not self.households:
+            return False
         return not self.roles or bool(self.roles & session.roles)
 
 
 _USES = frozenset({Role.USER, Role.REVIEWER, Role.ADMIN, Role.OPERATOR})
+_JUDGES = frozenset({Role.USER, Role.REVIEWER, Role.ADMIN})
 _MANAGES = frozenset({Role.ADMIN, Role.OPERATOR})
 _FILMS = frozenset({OrgClass.HOUSEHOLD, OrgClass.GENERAL})
 
 NAVIGATION = (
-    NavItem("/console", "Dashboard"),
+    NavItem("/console", "Dashboard", households=False),
     NavItem("/console/cameras", "Cameras", _USES, faces=True, classes=_FILMS),
     NavItem("/console/collections", "Collections", _USES, faces=True),
-    NavItem("/console/cases", "Cases", _USES, faces=True),
-    NavItem("/console/review", "Review", frozenset({Role.USER, Role.REVIEWER, Role.ADMIN}), faces=True),
+    NavItem("/console/cases", "Cases", _USES, faces=True, households=False),
+    NavItem("/console/review", "Review", _JUDGES, faces=True, households=False),
     NavItem("/console/people", "People", _MANAGES),
-    NavItem("/console/grounds", "Grounds", _MANAGES),
+    NavItem("/console/grounds", "Grounds", _MANAGES, households=False),
     NavItem("/console/rules", "Rules"),
     NavItem("/console/ledger", "Ledger"),
     NavItem("/console/transparency", "Transparency"),
-    NavItem("/console/evaluations", "Accuracy"),
+    NavItem("/console/evaluations", "Accuracy", households=False),
 )
 """In the order of the page's head; what has no page (yet) isn't shown."""
 
@@ -172,6 +179,10 @@ class Console:
         if session is None:
             return ()
         return tuple(item for item in NAVIGATION if item.path in self.paths and item.is_for(session))
+
+    def leads(self, session: Session, path: str) -> bool:
+        """Tell whether a place is in somebody's navigation."""
+        return any(item.path == path for item in self.navigation(session))
 
     def body(self, request: Request, owner: str, limit: int) -> Body:
         """Return the body of a request, which is counted as its owner's."""

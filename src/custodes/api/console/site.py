@@ -10,6 +10,7 @@ from fastapi import APIRouter, FastAPI, Response
 from custodes.api.console.frame import Console
 from custodes.api.console.pages import (
     account,
+    camera_checks,
     camera_events,
     camera_export,
     camera_library,
@@ -93,6 +94,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     camera_export.router,
     camera_zones.router,
     camera_settings.router,
+    camera_checks.router,
     cameras.router,
 )
 """All pages: add yours here."""

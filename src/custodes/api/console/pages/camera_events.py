@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 from fastapi import APIRouter, Path, Query, Response
 
 from custodes.api.console.dates import day_of
-from custodes.api.console.filming import CAMERA, EventId, day_name, who
+from custodes.api.console.filming import CAMERA, HARDLY, EventId, day_name, who
 from custodes.api.console.pages.cameras import shown
 from custodes.api.console.reading import Misread
 from custodes.api.console.visits import Visit, Visitor
@@ -113,12 +113,14 @@ async def _one(visit: Visit, event: str, error: CustodesError | None = None) -> 
             return found, camera, ()
 
     found, camera, people = await visit.quick(read)
+    mistaken = any(s.corrected and not s.subject for s in found.sightings)
     values = {
         "event": found,
         "camera": camera,
         "who": who(found),
         "day": day_name(found.start),
         "people": people,
+        "hard": [p for p in people if p.floor > HARDLY] if mistaken else [],
         "agreed": [p.name for p in people if p.consent],
         "typed": {n: visit.text(n) for n in ("number", "person")},
         "error": error,
@@ -157,11 +159,17 @@ async def face(visit: Visitor, event: EventId, number: _Number) -> Response:
 async def not_this(visit: Visitor, event: EventId, number: _Number) -> Response:
     """Take a name off a face: it isn't this person."""
     app, caller = visit.console.app, visit.caller()
-    await visit.quick(lambda: app.sightings.not_this_person(caller, event, number))
-    return visit.done(
-        f"{_HERE}/{event}",
-        "It is nobody known now, and a face that is no more alike isn't taken for that person again.",
-    )
+
+    def correct() -> tuple[str, float]:
+        before = app.sightings.get(caller, event)
+        app.sightings.not_this_person(caller, event, number)
+        return next((s.subject, s.similarity) for s in before.sightings if s.number == number)
+
+    name, similarity = await visit.quick(correct)
+    told = "It is nobody known now, and a face that is no more alike isn't taken for that person again."
+    if similarity > HARDLY:
+        return visit.done(f"{_HERE}/{event}", f"{told} {name} will hardly be recognised now.", kind="warning")
+    return visit.done(f"{_HERE}/{event}", told)
 
 
 @router.post("/{event}/faces/{number}/name")

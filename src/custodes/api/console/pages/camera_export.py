@@ -7,13 +7,16 @@ Whoever asks for one has a place until it has arrived; making it takes a thread 
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Annotated
+from urllib.parse import quote
 
 from fastapi import APIRouter, Query, Response
 
-from custodes.api.console.filming import CameraId
+from custodes.api.console.filming import CameraId, day_name
 from custodes.api.console.pages.cameras import shown
 from custodes.api.console.visits import Visit, Visitor
 from custodes.api.ending import Receive, Scope, Send
@@ -27,9 +30,13 @@ router = APIRouter(prefix="/console/cameras")
 
 _MOST_BLURRED = 5 * 60 * 1000
 """Longest clip, in milliseconds, that is encoded anew while a browser waits; longer ones the command line makes."""
+_DIGITS = re.compile(r"[0-9]{1,15}")
+_UNPLAIN = re.compile(r"[^A-Za-z0-9_-]")
 _PART = 256 * 1024
 """Bytes that are in memory at a time while a clip is on its way."""
-_Moment = Annotated[int, Query(ge=0, le=2**53)]
+_LATEST = 253_402_300_799_000
+"""The last moment of which there is a day."""
+_Moment = Annotated[int, Query(ge=0, le=_LATEST)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +63,7 @@ async def make(visit: Visitor, camera: CameraId) -> Response:
     app, caller = visit.console.app, visit.caller()
     found = await visit.quick(lambda: app.cameras.get(caller, camera))
     start, end = visit.text("from"), visit.text("to")
-    if not (start.isdigit() and end.isdigit() and len(start) < 16 and len(end) < 16):
+    if not (_DIGITS.fullmatch(start) and _DIGITS.fullmatch(end) and max(int(start), int(end)) <= _LATEST):
         raise Invalid("It isn't said from when to when.", remedy="Choose the clip on the day's page.")
     wanted = _Wanted(int(start), int(end), visit.has("blurred"))
     try:
@@ -84,9 +91,15 @@ async def _handed_out(visit: Visit, camera: Camera, make: Callable[[], Taken]) -
     except BaseException:
         gate.downloads.leave(owner)
         raise
-    name = f"{camera.id}-{taken.real.start}.mp4"
-    headers = {"content-disposition": f'attachment; filename="{name}"', "x-content-sha256": taken.sha256}
+    headers = {"content-disposition": _named(camera.name, taken.real.start), "x-content-sha256": taken.sha256}
     return _Film(taken, headers, lambda: gate.downloads.leave(owner))
+
+
+def _named(camera: str, start: int) -> str:
+    """Return the header that names a clip's file: by its camera, and when it begins, in UTC."""
+    at = f"{datetime.fromtimestamp(start / 1000, UTC):%Y-%m-%d %H-%M-%S}Z.mp4"
+    plain = " ".join(_UNPLAIN.sub(" ", camera).split()) or "Camera"
+    return f"attachment; filename=\"{plain} {at}\"; filename*=UTF-8''{quote(f'{camera} {at}', safe='')}"
 
 
 class _Film(Response):
@@ -116,5 +129,5 @@ class _Film(Response):
 
 
 def _page(visit: Visit, camera: Camera, wanted: _Wanted, error: Invalid | None = None) -> Response:
-    values = {"camera": camera, "wanted": wanted, "error": error, "most_blurred": _MOST_BLURRED}
+    values = {"camera": camera, "wanted": wanted, "error": error, "day": day_name(wanted.start)}
     return visit.page("camera_export.html.j2", shown(visit, "day", values), status=400 if error else 200)

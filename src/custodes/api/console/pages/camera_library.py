@@ -14,6 +14,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Response
 
+from custodes.api.console.filming import HARDLY
 from custodes.api.console.pages.cameras import shown
 from custodes.api.console.reading import Misread, beside, first_instant, known
 from custodes.api.console.visits import Visit, Visitor, visiting
@@ -49,6 +50,7 @@ async def _page(visit: Visit, error: CustodesError | None = None, about: str = "
         "kinds": _KINDS,
         "typed": typed | {"until": typed["until"] or f"{now + _LASTS:%Y-%m-%d}", "kind": typed["kind"] or "explicit"},
         "about": about,
+        "hardly": HARDLY,
         "error": error,
         "errors": beside(error),
     }

@@ -8,7 +8,7 @@ but for what of it is none.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -18,6 +18,8 @@ from custodes.api.console.filming import CameraId
 from custodes.api.console.pages.cameras import shown
 from custodes.api.console.reading import Misread, beside, whole
 from custodes.api.console.visits import Visit, Visitor
+from custodes.cameras.doctor import Finding
+from custodes.cameras.finding import Found
 from custodes.cameras.model import Camera, Retention
 from custodes.cameras.retention import Kept, Kind
 from custodes.cameras.sources import redacted
@@ -25,7 +27,7 @@ from custodes.errors import Conflict, CustodesError, Invalid, NotFound
 from custodes.governance import Caller, Role
 from custodes.operations.cameras import CameraUsage
 
-__all__ = ["router"]
+__all__ = ["new_page", "router", "settings_page"]
 
 router = APIRouter(prefix="/console/cameras")
 
@@ -128,14 +130,31 @@ def _choices(visit: Visit, caller: Caller, now: str) -> tuple[list[tuple[str, st
 # --- adding ---
 
 
-async def _new(visit: Visit, error: CustodesError | None = None) -> Response:
-    caller = visit.caller()
+async def new_page(
+    visit: Visit,
+    error: CustodesError | None = None,
+    *,
+    found: Sequence[Found] | None = None,
+    findings: Sequence[Finding] = (),
+    typed: bool = False,
+) -> Response:
+    """Show the form for a new camera.
+
+    Args:
+        visit: of whoever adds one.
+        error: what is wrong with what was typed, or None.
+        found: cameras that answered in the local network; None if nobody was asked.
+        findings: what was found of the one that is typed.
+        typed: whether the form shows what was typed though nothing is wrong.
+    """
+    caller, again = visit.caller(), typed or error is not None
     choices, _ = await visit.quick(lambda: _choices(visit, caller, ""))
     values = {
         "choices": choices,
-        "typed": {n: visit.text(n) for n in _FIELDS if n != "url"}
-        | {"url": "" if error is None else visit.text("url")},
-        "records": error is None or visit.has("records"),
+        "typed": {n: visit.text(n) for n in _FIELDS if n != "url"} | {"url": visit.text("url") if again else ""},
+        "records": not visit.text("name") or visit.has("records") if again else True,
+        "found": found,
+        "findings": findings,
         "files": bool(visit.console.app.config.cameras.files),
         "error": error,
         "errors": beside(error),
@@ -146,7 +165,7 @@ async def _new(visit: Visit, error: CustodesError | None = None) -> Response:
 @router.get("/new")
 async def ask(visit: Visitor) -> Response:
     """Show the form for a new camera."""
-    return await _new(visit)
+    return await new_page(visit)
 
 
 @router.post("")
@@ -169,7 +188,7 @@ async def add(visit: Visitor) -> Response:
             )
         )
     except (Invalid, Conflict) as error:
-        return await _new(visit, error)
+        return await new_page(visit, error)
     return visit.done(f"{_HERE}/{made.id}", f"{made.name} is added, and read from now on.")
 
 
@@ -192,7 +211,20 @@ def _typed(camera: Camera, chosen: str) -> dict[str, str]:
     return texts | {n: f"{v:g}" for n, v in numbers.items()} | {"latitude": f"{latitude}", "longitude": f"{longitude}"}
 
 
-async def _settings(visit: Visit, camera: str, error: CustodesError | None = None) -> Response:
+async def settings_page(
+    visit: Visit, camera: str, error: CustodesError | None = None, *, findings: Sequence[Finding] = ()
+) -> Response:
+    """Show the settings of a camera.
+
+    Args:
+        visit: of whoever looks at them.
+        camera: which.
+        error: what is wrong with what was typed, or None.
+        findings: what was found of it when it was looked at.
+
+    Raises:
+        NotFound: if there is none.
+    """
     app, caller = visit.console.app, visit.caller()
 
     def read() -> tuple[Camera, tuple[list[tuple[str, str]], str]]:
@@ -201,7 +233,8 @@ async def _settings(visit: Visit, camera: str, error: CustodesError | None = Non
 
     found, (choices, chosen) = await visit.quick(read)
     typed = _typed(found, chosen)
-    if error is not None:
+    again = error is not None or bool(findings)
+    if again:
         typed |= {n: visit.text(n) for n in _FIELDS}
     ticked = {"enabled": found.enabled, "records": found.records, "no_substream": False}
     changes = Role.ADMIN in visit.session.roles  # nobody else is told where its video comes from
@@ -211,8 +244,10 @@ async def _settings(visit: Visit, camera: str, error: CustodesError | None = Non
         "second": redacted(found.substream) if changes and found.substream else "",
         "choices": choices,
         "typed": typed,
-        "ticked": ticked if error is None else {n: visit.has(n) for n in ticked},
+        "ticked": {n: visit.has(n) for n in ticked} if again else ticked,
         "revision": visit.text("revision") or found.revision,
+        "findings": findings,
+        "pushes": found.url.startswith("rtmp:"),
         "error": error,
         "errors": beside(error),
     }
@@ -222,7 +257,7 @@ async def _settings(visit: Visit, camera: str, error: CustodesError | None = Non
 @router.get("/{camera}/settings")
 async def settings(visit: Visitor, camera: CameraId) -> Response:
     """Show the settings of a camera."""
-    return await _settings(visit, camera)
+    return await settings_page(visit, camera)
 
 
 def _changed(visit: Visit, caller: Caller, camera: Camera) -> Camera:
@@ -257,7 +292,7 @@ async def change(visit: Visitor, camera: CameraId) -> Response:
     try:
         await visit.quick(lambda: app.cameras.change(caller, _changed(visit, caller, app.cameras.get(caller, camera))))
     except (Invalid, Conflict) as error:
-        return await _settings(visit, camera, error)
+        return await settings_page(visit, camera, error)
     return visit.done(f"{_HERE}/{camera}/settings", "The settings are kept, and hold from now on.")
 
 
@@ -268,7 +303,7 @@ async def remove(visit: Visitor, camera: CameraId) -> Response:
     found: Camera = await visit.quick(lambda: app.cameras.get(caller, camera))
     if again != found.name:
         wrong = Misread("again", f"To remove it, type its name: {found.name}.")
-        return await _settings(visit, camera, wrong)
+        return await settings_page(visit, camera, wrong)
     await visit.quick(lambda: app.cameras.remove(caller, camera))
     return visit.done(_HERE, f"{found.name} is removed, with its events and all its video.")
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from fastapi import APIRouter, Response
@@ -97,7 +97,19 @@ def _rows(visit: Visit) -> tuple[_Row, ...]:
         _Row(k, visit.text(f"name-{k}"), visit.text(f"spot-{k}"), visit.text(f"corners-{k}"), visit.has(f"gone-{k}"))
         for k in keys
     ]
-    return tuple(r for r in rows if r.name or r.corners)
+    return tuple(_named([r for r in rows if r.name or r.corners]))
+
+
+def _named(rows: Sequence[_Row]) -> Iterator[_Row]:
+    """Yield rows with a name each: who gives none gets the first that is free, such as Zone 1 or Mask 2."""
+    taken = {r.name.lower() for r in rows}
+    for row in rows:
+        name = row.name
+        if not name:
+            word = "Mask" if row.spot == Spot.MASK else "Zone"
+            name = next(n for n in (f"{word} {i}" for i in range(1, len(rows) + 2)) if n.lower() not in taken)
+            taken.add(name.lower())
+        yield replace(row, name=name)
 
 
 async def _page(

@@ -23,7 +23,7 @@ _HERE = "/console/cameras"
 _TABS = (
     (_HERE, "Live"),
     (f"{_HERE}/events", "Events"),
-    (f"{_HERE}/people", "People"),
+    (f"{_HERE}/people", "Known people"),
     (f"{_HERE}/storage", "Storage"),
     (f"{_HERE}/requests", "Requests"),
     (f"{_HERE}/shares", "Shared"),

@@ -16,7 +16,7 @@ from fastapi.responses import JSONResponse, RedirectResponse
 from custodes.api.console.visits import Visit, Visitor
 from custodes.api.warmup import Warmth
 from custodes.casework import CaseStatus
-from custodes.governance import Purpose, Role
+from custodes.governance import OrgClass, Purpose, Role
 from custodes.operations.overview import Day, Figures
 
 __all__ = ["router"]
@@ -24,6 +24,7 @@ __all__ = ["router"]
 router = APIRouter()
 
 _USES = frozenset({Role.USER, Role.REVIEWER, Role.ADMIN, Role.OPERATOR})
+_CAMERAS = "/console/cameras"
 _SOON = timedelta(days=30)
 _HEIGHT = 100  # of the chart, in its own units
 _LEAST = 2  # of a bar that stands for anything
@@ -186,7 +187,9 @@ def _read(visit: Visit) -> _Board:
 
 @router.get("/console")
 async def dashboard(visit: Visitor) -> Response:
-    """Show what there is to do."""
+    """Show what there is to do; a household begins with its cameras."""
+    if visit.session.organisation.org_class == OrgClass.HOUSEHOLD and visit.console.leads(visit.session, _CAMERAS):
+        return RedirectResponse(_CAMERAS, status_code=303)
     board = await visit.quick(lambda: _read(visit))
     values = {"board": board, "values": board.values(), "refusals": _href(visit, "/console/rules/denials")}
     return visit.page("dashboard.html.j2", values)

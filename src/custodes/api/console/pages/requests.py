@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
@@ -18,15 +18,16 @@ from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from fastapi.responses import JSONResponse, StreamingResponse
 
 from custodes.api.console.pages.cameras import shown
+from custodes.api.console.refusals import status_of
 from custodes.api.console.silence import REQUESTS
 from custodes.api.console.visits import Visit, Visitor, visiting
 from custodes.cameras.documents import from_ms, to_ms
 from custodes.cameras.model import Span
-from custodes.errors import CustodesError, Invalid
+from custodes.errors import CustodesError, Invalid, NotFound
 from custodes.governance import Role
 from custodes.operations.previews import Preview
 from custodes.operations.process import ProcessKind
-from custodes.operations.requests import MOST_CLIP, InboxItem
+from custodes.operations.requests import MOST_CLIP, InboxCamera, InboxItem
 from custodes.operations.sharing import LASTS, RECALL, ClipChosen
 
 __all__ = ["router"]
@@ -41,6 +42,10 @@ _MOST_PART = 4 * 2**20
 _HALF = 100.0  # of the map's side, in its own units
 _ROOM = 0.8  # the circle's share of it
 _EARTH = 111_195.0  # metres of a degree
+_SECOND = 1000
+_USUAL = 60  # seconds that are looked at unless somebody says otherwise
+_AFTER = 5000  # milliseconds that are shown after something moved
+_DIGITS = re.compile(r"[0-9]{1,4}")
 _RANGE = re.compile(r"bytes=([0-9]{1,12})-([0-9]{0,12})")
 
 Code = Annotated[str, Path(pattern=r"^FR-[0-9A-Z]{4}-[0-9A-Z]{4}-[0-9A-Z]{4}$")]
@@ -68,6 +73,54 @@ def _dots(item: InboxItem) -> list[_Dot]:
         scale = _HALF * _ROOM / area.radius_m
         found.append(_Dot(one.camera.name, round(_HALF + east * scale, 1), round(_HALF - north * scale, 1)))
     return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """What the form of a camera asks to look at, and the links to what moved.
+
+    Attributes:
+        start, seconds, blurred: as the form has them; the server's times are UTC.
+        at: the beginning in milliseconds, which a script shows by the viewer's own clock; none if it can't be meant.
+        moved: whole seconds in which something moved, and how long.
+    """
+
+    start: str
+    seconds: str
+    blurred: str
+    at: int | None
+    moved: tuple[tuple[int, int], ...]
+
+
+def _part_of(item: InboxItem, one: InboxCamera, typed: Mapping[str, str]) -> _Part:
+    """Return what a camera's form shows: what was typed for it, or the beginning of what it recorded.
+
+    That is rounded up to a whole second, or it would lie before the time that is asked about.
+    """
+    asked = item.request.span
+    moved = []
+    for motion in one.motions:
+        begin, end = _whole(max(motion.start, asked.start)), min(motion.end + _AFTER, asked.end)
+        if end - begin >= _SECOND:
+            moved.append((begin, min((end - begin) // _SECOND, MOST_CLIP // _SECOND)))
+    if typed.get("camera") == one.camera.id:
+        try:
+            at: int | None = _instant(typed["start"])
+        except Invalid:
+            at = None
+        start = typed["start"] if at is None else _shown(at)
+        return _Part(start, typed["seconds"], typed["blurred"], at, tuple(moved))
+    at = _whole(one.spans[0].start)
+    seconds = min(max(1, (one.spans[0].end - at) // _SECOND), _USUAL)
+    return _Part(_shown(at), str(seconds), "yes", at, tuple(moved))
+
+
+def _whole(milliseconds: int) -> int:
+    return -(-milliseconds // _SECOND) * _SECOND
+
+
+def _shown(milliseconds: int) -> str:
+    return f"{from_ms(milliseconds):%Y-%m-%dT%H:%M:%S}"
 
 
 def _is_admin(visit: Visit) -> bool:
@@ -169,9 +222,21 @@ def _part(asked: str, data: bytes, headers: dict[str, str]) -> Response:
 @router.get("/{code}")
 async def item(visit: Visitor, code: Code) -> Response:
     """Show a request."""
+    return await _item(visit, code)
+
+
+async def _item(
+    visit: Visit, code: str, typed: Mapping[str, str] | None = None, error: CustodesError | None = None
+) -> Response:
     found = await visit.quick(lambda: visit.console.app.requests.item(visit.caller(), code))
-    values: dict[str, object] = {"item": found, "dots": _dots(found), "minutes": MOST_CLIP // 60_000}
-    return _page(visit, "requests_item.html.j2", values)
+    values: dict[str, object] = {
+        "item": found,
+        "dots": _dots(found),
+        "minutes": MOST_CLIP // 60_000,
+        "cameras": [(one, _part_of(found, one, typed or {})) for one in found.cameras],
+        "error": error,
+    }
+    return _page(visit, "requests_item.html.j2", values, 200 if error is None else status_of(error))
 
 
 @router.get("/{code}/look")
@@ -180,14 +245,19 @@ async def look(
     code: Code,
     camera: Annotated[str, Query(max_length=80)],
     start: Annotated[str, Query(max_length=40)],
-    seconds: Annotated[int, Query(ge=1, le=MOST_CLIP // 1000)] = 60,
+    seconds: Annotated[str, Query(max_length=10)] = str(_USUAL),
     blurred: Annotated[str, Query(pattern="^(yes|no)$")] = "yes",
 ) -> Response:
-    """Make what would be shared, and show it."""
-    span, app = _span(start, seconds), visit.console.app
-    preview = await visit.quick(
-        lambda: app.requests.preview(visit.caller(), code, camera, span, blurred=blurred == "yes")
-    )
+    """Make what would be shared, and show it; or the form again with what was typed, if that can't be meant."""
+    app = visit.console.app
+    try:
+        span = _span(start, seconds)
+        preview = await visit.quick(
+            lambda: app.requests.preview(visit.caller(), code, camera, span, blurred=blurred == "yes")
+        )
+    except (Invalid, NotFound) as error:
+        typed = {"camera": camera, "start": start, "seconds": seconds, "blurred": blurred}
+        return await _item(visit, code, typed, error)
     found = await visit.quick(lambda: app.requests.item(visit.caller(), code))
     values = {
         "item": found,
@@ -201,18 +271,29 @@ async def look(
     return _page(visit, "requests_look.html.j2", values)
 
 
-def _span(start: str, seconds: int) -> Span:
-    """Return the stretch of time of a form, whose times are UTC.
+def _instant(start: str) -> int:
+    """Return a time of a form, which is UTC.
 
     Raises:
         Invalid: if there is no such time.
     """
     try:
         begins = datetime.fromisoformat(start)
-    except ValueError as e:
+        return max(0, to_ms(begins if begins.tzinfo else begins.replace(tzinfo=UTC)))
+    except (ValueError, OverflowError) as e:
         raise Invalid("A time is written as 2027-01-31T18:00:00, in UTC.") from e
-    at = to_ms(begins if begins.tzinfo else begins.replace(tzinfo=UTC))
-    return Span(max(0, at), max(0, at) + seconds * 1000)
+
+
+def _span(start: str, seconds: str) -> Span:
+    """Return the stretch of time of a form.
+
+    Raises:
+        Invalid: if there is no such time, or it is no number of seconds.
+    """
+    at, most = _instant(start), MOST_CLIP // _SECOND
+    if not (_DIGITS.fullmatch(seconds) and 1 <= int(seconds) <= most):
+        raise Invalid(f"A clip lasts 1 to {most} seconds.", remedy="Share several.")
+    return Span(at, at + int(seconds) * _SECOND)
 
 
 # --- doing ------------------------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -34,10 +35,27 @@ def _state(share: Share, now: datetime, *, there: bool) -> tuple[str, str]:
     return ("can be fetched", "good") if there else ("can't be fetched", "warn")
 
 
-def _listed(app: App, caller: Caller, now: datetime) -> list[tuple[Share, str, str, bool]]:
-    """Return what was shared, how each share is, and whether it can be fetched."""
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """A share: how it is, whether it can be fetched, and whom its request names as contact, while that stands."""
+
+    share: Share
+    state: str
+    tone: str
+    there: bool
+    contact: str
+
+
+def _listed(app: App, caller: Caller, now: datetime) -> list[_Line]:
+    """Return what was shared."""
     found = [(one, app.sharing.is_there(one, now)) for one in app.sharing.list(caller)]
-    return [(one, *_state(one, now, there=there), there) for one, there in found]
+    if not found:
+        return []
+    contacts = {i.request.digest: i.request.contact for i in app.requests.inbox(caller)}
+    return [
+        _Line(one, *_state(one, now, there=there), there, contacts.get(one.digest, "") if there else "")
+        for one, there in found
+    ]
 
 
 @router.get("")

@@ -118,6 +118,11 @@ class Scrubber {
     return [begin, begin + length];
   }
 
+  // Where keys lead no further: shortly before the end of what was recorded.
+  get last() {
+    return (this.day.segments.at(-1)?.end ?? this.to) - 1000;
+  }
+
   set(at) {
     this.at = Math.min(Math.max(at, this.from), this.to - 1);
     const recorded = this.day.segments.some((s) => s.start <= this.at && this.at < s.end);
@@ -135,7 +140,7 @@ class Scrubber {
     const steps = { ArrowLeft: -SMALL, ArrowDown: -SMALL, ArrowRight: SMALL, ArrowUp: SMALL, PageDown: -LARGE, PageUp: LARGE };
     const ends = { Home: this.from, End: this.day.segments.at(-1)?.start ?? this.to };
     if (event.key in ends) this.choose(ends[event.key]);
-    else if (event.key in steps) this.choose(this.at + steps[event.key]);
+    else if (event.key in steps) this.choose(Math.min(this.at + steps[event.key], Math.max(this.at, this.last)));
     else return;
     event.preventDefault();
   }
@@ -246,6 +251,12 @@ function control(player, scrubber) {
   for (const speed of box.querySelectorAll("[name=speed]")) {
     speed.addEventListener("change", () => player.setSpeed(Number(speed.value)));
   }
+  document.addEventListener("keydown", (event) => {
+    const own = event.target.closest("a, button, input, select, summary, textarea");
+    if (event.key !== " " || own || event.altKey || event.ctrlKey || event.metaKey) return;
+    event.preventDefault(); // or the page would move
+    play.click();
+  });
   const full = find("full");
   full.hidden = !document.fullscreenEnabled;
   full.addEventListener("click", () => find("stage").requestFullscreen());
@@ -255,9 +266,11 @@ function control(player, scrubber) {
 }
 
 // The clip: from and to.
-function clips(player) {
+function clips(player, day, from, to) {
   const form = find("clip");
-  if (!form || !player) return;
+  if (!form) return;
+  form.hidden = false;
+  if (!(form.from.value >= from && form.from.value < to)) [form.from.value, form.to.value] = [day.stretches[0].start, day.stretches[0].end];
   const told = find("clip-told");
   const tell = () => {
     const [from, to] = [form.from, form.to].map((field) => Number(field.value));
@@ -286,7 +299,8 @@ async function begin() {
     try {
       days.push(read(await request(`${root}/day/${name}`)));
     } catch (problem) {
-      find("says")?.append(`${problem.message} `);
+      find("wrong").append(`${problem.message} `);
+      find("wrong").hidden = false;
     }
   }
   const day = joined(days, from, to);
@@ -307,8 +321,14 @@ async function begin() {
       scrubber.draw();
     });
   }
+  // The server knows its own day alone, which may have no video where the viewer's has some, and the other way round.
+  find("film").hidden = !day.segments.length;
+  find("empty").hidden = Boolean(day.segments.length);
+  if (!day.segments.length) {
+    if (find("clip")) find("clip").hidden = true;
+    return;
+  }
   const video = find("player");
-  if (!video || !day.segments.length) return;
   const played = day.segments.filter((s) => plays(s.mime));
   if (!played.length) {
     find("says").textContent = `This browser can't play ${familyOf(day.segments[0].mime)}, as which this was recorded.`;
@@ -320,7 +340,7 @@ async function begin() {
   });
   const player = new Player(video, played, (s) => `${root}/segments/${s.start}.mp4`, from);
   control(player, scrubber);
-  clips(player);
+  clips(player, day, from, to);
 }
 
 await begin();

@@ -7,6 +7,8 @@ const STEP = 0.005;
 const FAR = 0.05;
 const LEAST = 3;
 const MOST = 32;
+const SHIFT = 0.06; // between a new one and the next
+const SIDE = 5; // so many shifts fit to either side
 const NEW = [[0.35, 0.35], [0.65, 0.35], [0.65, 0.65], [0.35, 0.65]];
 
 const form = document.querySelector("[data-zones]");
@@ -199,6 +201,26 @@ function unusedKey() {
   return `n${n}`;
 }
 
+// "Zone 1", "Mask 2": as the server calls those without a name.
+function unusedName(spot) {
+  const known = new Set(zones.map((z) => z.name.value.trim().toLowerCase()));
+  const word = spot === "mask" ? "Mask" : "Zone";
+  let n = 1;
+  while (known.has(`${word} ${n}`.toLowerCase())) n += 1;
+  return `${word} ${n}`;
+}
+
+// A square that lies on no other one: the first in the middle, the next ones down and up a diagonal, then the other one.
+function unusedPlace() {
+  for (let n = 0; ; n += 1) {
+    const step = n % (2 * SIDE + 1);
+    const by = SHIFT * (step <= SIDE ? step : SIDE - step);
+    const points = NEW.map(([x, y]) => [x + by, y + (n > 2 * SIDE ? -by : by)]);
+    const near = ([x, y]) => Math.hypot(x - points[0][0], y - points[0][1]) < SHIFT / 2;
+    if (n > 4 * SIDE || !zones.some((z) => z.points.length && near(z.points[0]))) return points;
+  }
+}
+
 function add(spot) {
   const key = unusedKey();
   const made = blank.cloneNode(true);
@@ -225,12 +247,13 @@ function add(spot) {
     draw();
   });
   zone.spot.value = spot;
-  zone.points = NEW.map((p) => [...p]);
-  zone.name.required = true;
+  zone.points = unusedPlace();
+  zone.name.value = unusedName(spot);
   zones.push(zone);
   zone.write();
   choose(zone);
   zone.name.focus();
+  zone.name.select(); // typing takes the place of the name that was made up
 }
 
 if (blank) {

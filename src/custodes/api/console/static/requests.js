@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// Waits for a preview that is being made, and shows it. Whatever is asked for here leaves no trace on the server.
+// Waits for a preview that is being made, and shows it; times of forms are typed by the viewer's own clock. Whatever is
+// asked for here leaves no trace on the server.
 
 import { Problem, request } from "./api.js";
+import { clockOf, dayOf, zoneOf } from "./camera_time.js";
 
 const WAIT = 700;
 
@@ -38,4 +40,23 @@ async function follow(box) {
   }
 }
 
+// A time of a form: shown and typed as the viewer's clock has it, and sent in UTC.
+function own(field) {
+  const told = field.parentElement.querySelector("[data-of-zone]");
+  const sent = document.createElement("input");
+  sent.type = "hidden";
+  sent.name = field.name;
+  field.removeAttribute("name");
+  field.after(sent);
+  const tell = (ms) => {
+    sent.value = Number.isNaN(ms) ? "" : new Date(ms).toISOString();
+    told.textContent = `(${zoneOf(Number.isNaN(ms) ? Date.now() : ms)})`;
+  };
+  const at = field.dataset.utc ? Number(field.dataset.utc) : NaN;
+  field.value = Number.isNaN(at) ? "" : `${dayOf(at)}T${clockOf(at)}`;
+  tell(at);
+  field.addEventListener("input", () => tell(Date.parse(field.value)));
+}
+
+for (const field of document.querySelectorAll("input[data-utc]")) own(field);
 for (const box of document.querySelectorAll("[data-preview][data-state=working]")) follow(box);
