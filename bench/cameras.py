@@ -173,7 +173,7 @@ def _live(folder: Path, count: int) -> list[Row]:
             page.fill("[name=password]", _PASSWORD)
             page.fill("[name=again]", _PASSWORD)
             page.click("main form button.button")
-            page.wait_for_url(f"{server.endpoint}/console")
+            page.wait_for_url(f"{server.endpoint}/console/cameras")
             page.goto(f"{server.endpoint}/console/cameras/{camera_id}")
             page.wait_for_function("() => document.querySelector('video').currentTime > 3")
             shown = page.evaluate(_LOOK, ["video", BITS, count])
