@@ -17,6 +17,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
+import time
 from collections import deque
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -51,6 +52,7 @@ HEAD = "0007"
 _MIGRATIONS = Path(__file__).parent / "migrations"
 _MIGRATING = threading.Lock()  # Alembic's context belongs to the process
 _BUSY_MS = 30_000
+_WAL_PAUSE = 0.02  # seconds
 _SCRUB_MS = 250  # a scrub waits so long for readers, and writers with it
 _REWRITE_MS = 30_000  # a full scrub waits so long for each of PostgreSQL's tables, and all who come after it
 _POOL = 32
@@ -127,9 +129,9 @@ def make_private_file(path: Path) -> None:
 def _prepare_sqlite(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
     assert isinstance(connection, sqlite3.Connection)
     connection.isolation_level = None  # the BEGIN of this module, not the driver's
+    connection.execute(f"PRAGMA busy_timeout={_BUSY_MS}")
+    _keep_wal(connection)
     for pragma in (
-        f"busy_timeout={_BUSY_MS}",
-        "journal_mode=WAL",
         "synchronous=FULL",
         "secure_delete=ON",
         "foreign_keys=ON",
@@ -137,6 +139,19 @@ def _prepare_sqlite(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None
         "temp_store=MEMORY",
     ):
         connection.execute(f"PRAGMA {pragma}")
+
+
+def _keep_wal(connection: sqlite3.Connection) -> None:
+    """Let the database keep a write-ahead log; SQLite itself doesn't wait for others when that is new to the file."""
+    until = time.monotonic() + _BUSY_MS / 1000
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError as e:
+            if e.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > until:
+                raise
+            time.sleep(_WAL_PAUSE)
 
 
 class _Queue:

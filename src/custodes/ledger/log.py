@@ -105,7 +105,8 @@ class Log(LogReader):
             known = c.execute(own).first()
         if known is None:
             with self._db.transaction() as c:
-                if self._stored.data(c, 0, 1):
+                known = c.execute(own).first()  # another process may have begun it meanwhile, and written to it
+                if known is None and self._stored.data(c, 0, 1):
                     raise IntegrityError("The ledger has entries, but its head is gone.", remedy=RESTORE)
                 c.execute(_BEGIN, {"origin": self.origin, "vkey": self.vkey, "frontier": b""})
                 known = c.execute(own).one()
