@@ -31,8 +31,8 @@ from tests.operations.conftest import ME
 from tests.operations.sharingroom import House, open_room
 
 from custodes.app import App
-from custodes.cameras.documents import to_ms
 from custodes.cameras.links import read_link
+from custodes.cameras.moments import to_ms
 from custodes.cameras.sharing import OfficerKey, officer_signature
 from custodes.config import Cameras, Config
 from custodes.errors import Conflict, Denied, NotFound

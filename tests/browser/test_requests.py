@@ -18,7 +18,7 @@ from tests.operations.conftest import ME
 
 from custodes.api.console.pages import requests
 from custodes.cameras.board import make_board
-from custodes.cameras.documents import from_ms, to_ms
+from custodes.cameras.moments import from_ms, to_ms
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page

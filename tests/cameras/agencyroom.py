@@ -10,8 +10,8 @@ from typing import Any
 
 import orjson
 
-from custodes.cameras.documents import to_ms
 from custodes.cameras.model import Span
+from custodes.cameras.moments import to_ms
 from custodes.cameras.sharing import (
     Agency,
     AgencyKey,

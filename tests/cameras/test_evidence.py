@@ -18,11 +18,11 @@ from tests.cameras.agencyroom import NOW, Department
 from tests.cameras.footage import footage
 
 from custodes.cameras import evidence
-from custodes.cameras.documents import to_ms
 from custodes.cameras.evidence import CUSTODY, MANIFEST, SIGNATURE, Draft, Part, Pictures, draft, packed, statement
 from custodes.cameras.evidencecheck import Checked, check_package
 from custodes.cameras.links import make_link, read_link
 from custodes.cameras.model import Segment, Span
+from custodes.cameras.moments import to_ms
 from custodes.cameras.provenance import Credentials, check_clip
 from custodes.cameras.sharing import FootageRequest, check_request
 from custodes.errors import Denied, IntegrityError, Invalid, TooLarge

@@ -18,8 +18,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.cameras.agencyroom import NOW, PIKE_PLACE, Department, Officer, wanted
 
-from custodes.cameras.documents import canonical, to_ms
+from custodes.cameras.documents import canonical
 from custodes.cameras.model import Span
+from custodes.cameras.moments import to_ms
 from custodes.cameras.sharing import (
     AgencyKey,
     Area,

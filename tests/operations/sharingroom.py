@@ -15,10 +15,10 @@ from tests.cameras.footage import Visit, footage
 from tests.operations.conftest import ME, World
 
 from custodes.cameras.board import Board, make_board
-from custodes.cameras.documents import to_ms
 from custodes.cameras.footagestore import FootageStore
 from custodes.cameras.index import SegmentIndex, segment_path
 from custodes.cameras.model import Camera, News, Segment, Span, Zone
+from custodes.cameras.moments import to_ms
 from custodes.cameras.mp4 import measured
 from custodes.cameras.shares import ShareStore
 from custodes.cameras.sharing import FootageRequest, check_request

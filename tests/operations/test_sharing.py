@@ -18,9 +18,9 @@ from tests.operations.sharingroom import ENDPOINT, House, Room, open_room
 
 from custodes.cameras import sharing as cameras_sharing
 from custodes.cameras.board import make_board
-from custodes.cameras.documents import to_ms
 from custodes.cameras.evidence import MANIFEST
 from custodes.cameras.model import NewsKind, Span, Spot, Zone
+from custodes.cameras.moments import to_ms
 from custodes.cameras.schema import share_nonces, shares
 from custodes.cameras.sharing import check_request, officer_signature
 from custodes.errors import Conflict, Denied, IntegrityError, Invalid, NotFound, Unavailable

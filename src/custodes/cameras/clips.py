@@ -33,6 +33,7 @@ from av.video.stream import VideoStream
 
 from custodes.cameras.codecs import DECODED
 from custodes.cameras.model import Segment, Span
+from custodes.cameras.moments import from_ms
 from custodes.cameras.mp4 import Video, digest, reading
 from custodes.cameras.paths import open_segment
 from custodes.domain import UInt8
@@ -229,7 +230,7 @@ class _Writer:
         self.stream.time_base = Fraction(1, 1000 * _TICKS)
         if video.codec == "hevc":  # as all players know it
             self.stream.codec_context.codec_tag = "hvc1"
-        self.container.metadata["creation_time"] = datetime.fromtimestamp(at / 1000, UTC).isoformat()
+        self.container.metadata["creation_time"] = from_ms(at).isoformat()
 
     def _write(self, packet: Packet[VideoStream], shown: int, decoded: int, duration: int) -> None:
         assert self.stream is not None

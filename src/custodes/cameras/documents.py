@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 
 import orjson
@@ -20,19 +20,18 @@ import regex
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
+from custodes.cameras.moments import from_ms
 from custodes.errors import Conflict, Invalid, NotFound
 
 __all__ = [
     "MOST_BYTES",
     "Fields",
     "canonical",
-    "from_ms",
     "is_signed",
     "parse",
     "plain",
     "read_key_file",
     "sign",
-    "to_ms",
     "write_key_file",
 ]
 
@@ -40,8 +39,6 @@ MOST_BYTES = 32 * 1024
 """Of a document."""
 
 _LAST = 253_402_300_799_999  # the end of the year 9999, in milliseconds
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MS = timedelta(milliseconds=1)
 _UNSEEN = regex.compile(r"[\p{Default_Ignorable_Code_Point}\u2800]")
 _HEX = re.compile(r"(?:[0-9a-f]{2})+")
 
@@ -78,16 +75,6 @@ def _has_fraction(value: object) -> bool:
     if isinstance(value, dict):
         return any(map(_has_fraction, value.values()))
     return any(map(_has_fraction, value)) if isinstance(value, list) else isinstance(value, float)
-
-
-def to_ms(at: datetime) -> int:
-    """Return milliseconds since 1970 of a time that knows its zone."""
-    return (at - _EPOCH) // _MS
-
-
-def from_ms(ms: int) -> datetime:
-    """Return the UTC time of milliseconds since 1970."""
-    return _EPOCH + timedelta(milliseconds=ms)
 
 
 def plain(text: str, what: str, most: int, *, lines: bool = False) -> str:

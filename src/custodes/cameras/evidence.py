@@ -22,8 +22,9 @@ from datetime import datetime
 import orjson
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from custodes.cameras.documents import canonical, from_ms
+from custodes.cameras.documents import canonical
 from custodes.cameras.model import Segment, Span
+from custodes.cameras.moments import from_ms, written
 from custodes.cameras.provenance import Credentials
 from custodes.cameras.sharing import FootageRequest
 from custodes.errors import TooLarge
@@ -235,7 +236,7 @@ def draft(
     manifest = {
         "form": FORM,
         "share": share,
-        "made_at": _when(made_at),
+        "made_at": written(made_at),
         "request": {"code": request.code, "sha256": request.digest},
         "officer": {"certificate": request.officer.id, "agency": request.agency.id},
         "clips": [_clip(n, p, clips[clip_name(n)]) for n, p in enumerate(parts)],
@@ -275,16 +276,16 @@ def _steps(part: Part, made_at: datetime, digest: str) -> list[dict[str, object]
     steps: list[dict[str, object]] = [
         {
             "step": "recorded",
-            "from": _when(from_ms(part.segments[0].start)),
-            "to": _when(from_ms(part.segments[-1].end)),
-            "files": [{"start": _when(from_ms(s.start)), "sha256": s.sha256.hex()} for s in part.segments],
+            "from": written(from_ms(part.segments[0].start)),
+            "to": written(from_ms(part.segments[-1].end)),
+            "files": [{"start": written(from_ms(s.start)), "sha256": s.sha256.hex()} for s in part.segments],
         },
-        {"step": "cut", "at": _when(made_at), "real": _span(part.real)} | part.original.to_json(),
+        {"step": "cut", "at": written(made_at), "real": _span(part.real)} | part.original.to_json(),
     ]
     if part.derivative is not None:
         hidden = {"blurred": part.blurred, "masked": part.masked}
-        steps.append({"step": "hidden", "at": _when(made_at)} | hidden | part.derivative.to_json())
-    steps.append({"step": "sealed", "at": _when(made_at), "sha256": digest})
+        steps.append({"step": "hidden", "at": written(made_at)} | hidden | part.derivative.to_json())
+    steps.append({"step": "sealed", "at": written(made_at), "sha256": digest})
     before = first_step()
     for step in steps:
         step["previous"] = before
@@ -307,9 +308,5 @@ def _clock(ahead: int, at: datetime) -> dict[str, object]:
     return {"ahead_ms": round(ahead / 1000) * 1000, "measured_at": f"{at:%Y-%m-%d}"}
 
 
-def _when(at: datetime) -> str:
-    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
 def _span(span: Span) -> dict[str, str]:
-    return {"start": _when(from_ms(span.start)), "end": _when(from_ms(span.end))}
+    return {"start": written(from_ms(span.start)), "end": written(from_ms(span.end))}

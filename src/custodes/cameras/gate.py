@@ -25,6 +25,7 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 
 from custodes.cameras.codecs import DECODED
+from custodes.cameras.moments import now_ms
 from custodes.cameras.motion import Begun, Box, Ended, Masks, MotionDetector, MotionTeller, grey
 from custodes.cameras.shapes import Shape
 from custodes.cameras.stream import Picture
@@ -128,7 +129,7 @@ class Gate:
         frames: Frames,
         most_pixels: int,
         say: Say,
-        now: Callable[[], int] = lambda: int(time.time() * 1000),
+        now: Callable[[], int] = now_ms,
     ) -> None:
         self._detector = detector
         self._frames = frames

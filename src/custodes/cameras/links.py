@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
-from custodes.cameras.documents import canonical, from_ms, is_signed, to_ms
+from custodes.cameras.documents import canonical, is_signed
 from custodes.cameras.evidence import Draft
+from custodes.cameras.moments import from_ms, to_ms
 from custodes.errors import Denied, Invalid
 
 __all__ = ["SHARE_ID", "ShareLink", "fetch_path", "make_link", "read_link"]

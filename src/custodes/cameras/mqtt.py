@@ -27,8 +27,8 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from custodes.cameras.discovery import NOTICE_TYPES, Topics, discovery_of, notice_discovery
 from custodes.cameras.model import News, NewsKind
+from custodes.cameras.moments import from_ms, written
 from custodes.config import Mqtt
-from custodes.db.sealing import time_of
 
 __all__ = ["MqttLink"]
 
@@ -321,7 +321,7 @@ def _motion(shown: _Shown) -> bytes:
 
 
 def _iso(at: int) -> str:
-    return time_of(at / 1000).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return written(from_ms(at))
 
 
 def _wait(sent: MQTTMessageInfo, seconds: float = _PATIENCE) -> None:

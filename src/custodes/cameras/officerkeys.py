@@ -15,16 +15,8 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
-from custodes.cameras.documents import (
-    Fields,
-    canonical,
-    is_signed,
-    parse,
-    read_key_file,
-    sign,
-    to_ms,
-    write_key_file,
-)
+from custodes.cameras.documents import Fields, canonical, is_signed, parse, read_key_file, sign, write_key_file
+from custodes.cameras.moments import to_ms
 from custodes.errors import Denied
 
 __all__ = [

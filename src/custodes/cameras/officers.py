@@ -16,7 +16,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from custodes.cameras.documents import Fields, canonical, is_signed, parse, to_ms
+from custodes.cameras.documents import Fields, canonical, is_signed, parse
+from custodes.cameras.moments import to_ms
 from custodes.cameras.officerkeys import KEY, SIGNATURE, AgencyKey, agency_id, officer_id, read_public
 from custodes.errors import Denied, Invalid
 

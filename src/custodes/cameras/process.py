@@ -27,6 +27,7 @@ import structlog
 
 from custodes.cameras.codecs import MIME
 from custodes.cameras.confine import ENVIRONMENT
+from custodes.cameras.moments import now_ms
 from custodes.cameras.paths import DAY, MOST_BYTES
 from custodes.cameras.wire import (
     Begin,
@@ -315,7 +316,7 @@ def _is_sane_word(message: Message) -> bool:
 
 def _is_time(at: int) -> bool:
     """Tell whether a time can be: nothing comes from the day after tomorrow."""
-    return 0 < at < int(time.time() * 1000) + DAY
+    return 0 < at < now_ms() + DAY
 
 
 def _is_size(width: int, height: int) -> bool:

@@ -14,8 +14,8 @@ from typing import Any
 import orjson
 import sqlalchemy as sa
 
-from custodes.cameras.documents import from_ms, to_ms
 from custodes.cameras.model import Span
+from custodes.cameras.moments import from_ms, to_ms
 from custodes.cameras.schema import share_nonces, shares
 from custodes.db import Vault, hold
 from custodes.db.sealing import Sealer, moment, time_of

@@ -23,8 +23,9 @@ from enum import StrEnum
 from typing import TypeVar
 
 from custodes.cameras.board import MOST_BOARD, Board, make_board, read_board
-from custodes.cameras.documents import Fields, canonical, is_signed, parse, to_ms
+from custodes.cameras.documents import Fields, canonical, is_signed, parse
 from custodes.cameras.model import Span
+from custodes.cameras.moments import to_ms
 from custodes.cameras.officerkeys import (
     SIGNATURE,
     AgencyKey,

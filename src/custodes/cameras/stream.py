@@ -33,6 +33,7 @@ from av.packet import Packet
 from av.stream import Stream
 from av.video.stream import VideoStream
 
+from custodes.cameras.moments import now_ms
 from custodes.cameras.shapes import Shape, shape_of
 from custodes.cameras.sources import Source, SourceKind
 from custodes.errors import Unavailable
@@ -244,7 +245,7 @@ class Connection:
         shape = shape_of(context.name, extradata, b"", declared)
         for packet, restarted in self._packets():
             key = packet.is_keyframe
-            now = int(time.time() * 1000)
+            now = now_ms()
             stamp = timeline.stamp(packet.pts, packet.dts, key=key, now=now, restarted=restarted)
             if packet.has_sidedata("new_extradata"):
                 extradata = bytes(packet.get_sidedata("new_extradata"))

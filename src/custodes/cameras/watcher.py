@@ -37,6 +37,7 @@ from av.video.codeccontext import VideoCodecContext
 from custodes.cameras.confine import confine
 from custodes.cameras.gate import Frames, Gate, decoder_for
 from custodes.cameras.live import Feed
+from custodes.cameras.moments import now_ms
 from custodes.cameras.motion import Masks, MotionDetector, grey
 from custodes.cameras.queues import Chores, Outbox
 from custodes.cameras.recorder import Recorder
@@ -182,13 +183,13 @@ class Watcher:
                     for picture in connection.pictures():
                         if picture.shape != shape:
                             shape, up = picture.shape, True
-                            self._out.put(Up(_now(), shape.width, shape.height, shape.codec, shape.mime))
+                            self._out.put(Up(now_ms(), shape.width, shape.height, shape.codec, shape.mime))
                         self._take(picture)
                         if self._stopping.is_set():
                             break
                 except Lost as lost:  # told before the connection is closed, which may take a while
                     if up or lost.code != before:
-                        self._out.put(Down(_now(), lost.code))
+                        self._out.put(Down(now_ms(), lost.code))
                     self._interrupt()
                     return up, lost.code
                 finally:
@@ -196,7 +197,7 @@ class Watcher:
         except (Lost, Invalid) as e:
             why = e.code if isinstance(e, Lost) else "unreachable"
             if why != before:
-                self._out.put(Down(_now(), why))
+                self._out.put(Down(now_ms(), why))
             return False, why
         return up, ""
 
@@ -258,10 +259,6 @@ class Watcher:
 
     def _notice(self, at: int, box: tuple[float, float, float, float] | None) -> None:
         self._chores.put(lambda: self._gate.notice(at, box))
-
-
-def _now() -> int:
-    return int(time.time() * 1000)
 
 
 # --- The process ------------------------------------------------------------------------------------------------------

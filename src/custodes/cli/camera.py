@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
 
+from custodes.cameras.moments import now_ms, to_ms
 from custodes.cli.arguments import Json, moment
 from custodes.cli.camerasources import PasswordFile, User, sources_of, with_account
 from custodes.cli.cameratold import at, print_camera, row, settings, state
@@ -225,7 +226,7 @@ def watch(
     as_json: Json = False,
 ) -> None:
     """Tell of events as they happen: who came, where; --json, one line each. A server must be running."""
-    since = int(time.time() * 1000)
+    since = now_ms()
     told: dict[str, tuple[object, ...]] = {}
     with installation() as app:
         caller = who(app)
@@ -295,7 +296,7 @@ def export(
 
     first = moment(begin)
     last = moment(end) if end else first + timedelta(minutes=1)
-    span = Span(int(first.timestamp() * 1000), int(last.timestamp() * 1000))
+    span = Span(to_ms(first), to_ms(last))
     with installation() as app, progress_bar(quiet=as_json) as bar:
         made = app.exports.export(
             who(app), name, span, output, blurred=blur, progress=lambda done, of: bar("encoding", done, of)

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from custodes.cameras.moments import from_ms, written
 from custodes.cli.output import print_json, print_rows, print_table
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def at(value: int | None) -> str | None:
     """Return a time, milliseconds since 1970, as it is printed."""
     if value is None:
         return None
-    return datetime.fromtimestamp(value / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return written(from_ms(value))
 
 
 def state(camera: Camera, last: Segment | None) -> str:

@@ -76,8 +76,8 @@ def draft(
 ) -> None:
     """Write and sign a request; nobody has it yet."""
     from custodes.cameras import sharing  # here, so that --help doesn't wait
-    from custodes.cameras.documents import to_ms
     from custodes.cameras.model import Span
+    from custodes.cameras.moments import to_ms
 
     check_free(output)
     mine, certified, trusted = _officer(key, certificate, agency)
@@ -222,7 +222,7 @@ def show(
 
 
 def _told(found: FootageRequest) -> dict[str, object]:
-    from custodes.cameras.documents import from_ms  # here, so that --help doesn't wait
+    from custodes.cameras.moments import from_ms  # here, so that --help doesn't wait
 
     return {
         "code": found.code,

@@ -49,8 +49,8 @@ def _take(app: App, boards: list[Path] | None) -> None:
 
 
 def _span(begins: str, ends: str) -> Span:
-    from custodes.cameras.documents import to_ms  # here, so that --help doesn't wait
     from custodes.cameras.model import Span
+    from custodes.cameras.moments import to_ms  # here, so that --help doesn't wait
 
     return Span(to_ms(moment(begins)), to_ms(moment(ends)))
 
@@ -66,7 +66,7 @@ def _check_free(path: Path | None) -> None:
 @program.command()
 def inbox(boards: Boards = None, as_json: Json = False) -> None:
     """Show the requests that concern your cameras. Nobody, including us, can tell that you have looked."""
-    from custodes.cameras.documents import from_ms  # here, so that --help doesn't wait
+    from custodes.cameras.moments import from_ms  # here, so that --help doesn't wait
 
     with installation() as app:
         _take(app, boards)

@@ -29,6 +29,7 @@ import structlog
 from custodes.cameras.events import EventStore
 from custodes.cameras.index import SegmentIndex
 from custodes.cameras.model import Camera, Segment, Span, Zone
+from custodes.cameras.moments import to_ms
 from custodes.cameras.mp4 import size_of
 from custodes.cameras.paths import open_segment, segment_path
 from custodes.cameras.retention import Kind, Usage, due, kinds, usage
@@ -39,7 +40,7 @@ from custodes.config import Config
 from custodes.db import Database, make_private_folder
 from custodes.errors import IntegrityError, Unavailable
 
-__all__ = ["CameraKeeping", "delete_video", "milliseconds"]
+__all__ = ["CameraKeeping", "delete_video"]
 
 _log = structlog.get_logger("custodes.cameras")
 _DAY: Final = timedelta(days=1)
@@ -244,7 +245,7 @@ class CameraKeeping:
         A folder counts as one. While the clock isn't believed, video goes for want of room alone.
         """
         told = now or self._clock.now()
-        at = milliseconds(told or datetime.now(UTC))
+        at = to_ms(told or datetime.now(UTC))
         gone = self.sweep()
         with self._db.read() as c:
             cameras = self._store.list(c)
@@ -339,7 +340,7 @@ class CameraKeeping:
         """Return when something moved, to this moment if it still does."""
         over = self._index.motions(c, camera_id, _FOREVER)
         since = self._moving.get(camera_id)
-        return over if since is None else (*over, Span(since, max(since + 1, milliseconds(datetime.now(UTC)))))
+        return over if since is None else (*over, Span(since, max(since + 1, to_ms(datetime.now(UTC)))))
 
     def _stale(self, c: sa.Connection, camera: Camera, at: int) -> Sequence[str]:
         """Return the ids of events that were kept long enough."""
@@ -388,8 +389,3 @@ def _corners(zone: Zone) -> list[list[float]]:
 def _days(days: float) -> int:
     """Return days in milliseconds."""
     return int(days * _DAY.total_seconds() * 1000)
-
-
-def milliseconds(moment: datetime) -> int:
-    """Return a time in milliseconds since 1970."""
-    return int(moment.timestamp() * 1000)

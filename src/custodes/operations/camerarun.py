@@ -11,7 +11,6 @@ that is busy. A file of video that couldn't be taken into the index is, as soon 
 
 from __future__ import annotations
 
-import time
 from collections import deque
 from collections.abc import Callable
 
@@ -19,6 +18,7 @@ import numpy as np
 import structlog
 
 from custodes.cameras.model import Camera, News, NewsKind, Segment, Span
+from custodes.cameras.moments import now_ms
 from custodes.cameras.motion import Masks
 from custodes.cameras.paths import DAY
 from custodes.cameras.wire import (
@@ -70,7 +70,7 @@ class CameraRun:
         hub: LiveHub,
         tell: Callable[[News], None],
         credit: Callable[[], None],
-        now: Callable[[], int] = lambda: int(time.time() * 1000),
+        now: Callable[[], int] = now_ms,
     ) -> None:
         self._camera = camera
         self._keeping = keeping

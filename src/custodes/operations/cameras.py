@@ -19,6 +19,7 @@ from typing import Final
 from custodes.cameras.events import EventStore
 from custodes.cameras.index import SegmentIndex
 from custodes.cameras.model import Camera, Event, Retention, Segment, Span, Zone
+from custodes.cameras.moments import to_ms
 from custodes.cameras.paths import day_of, open_segment, segment_path
 from custodes.cameras.retention import Usage
 from custodes.cameras.sources import parse_source
@@ -29,7 +30,7 @@ from custodes.db.sealing import new_id
 from custodes.errors import Code, Invalid, NotFound
 from custodes.governance import Action, Caller, OrgClass, Purpose, Refused
 from custodes.operations.admission import Admission
-from custodes.operations.camerakeeping import CameraKeeping, delete_video, milliseconds
+from custodes.operations.camerakeeping import CameraKeeping, delete_video
 from custodes.operations.guard import Guard
 
 __all__ = ["CameraOperations", "CameraUsage", "Day"]
@@ -183,7 +184,7 @@ class CameraOperations:
         )
         self._check(caller, made)
         with self._guard.acting(caller, Action.MANAGE_CAMERAS) as acting:
-            made = replace(made, created=milliseconds(acting.now))
+            made = replace(made, created=to_ms(acting.now))
             self._store.add(acting.connection, made)
             acting.note(event="camera-added", camera=made.id, recognises=bool(made.collection))
         return made
@@ -416,6 +417,6 @@ def _day(day: str) -> Span:
     """
     try:
         start = datetime.strptime(day, "%Y-%m-%d").replace(tzinfo=UTC)
-        return Span(milliseconds(start), milliseconds(start + _DAY))
+        return Span(to_ms(start), to_ms(start + _DAY))
     except (ValueError, OverflowError, Invalid) as e:  # before 1970 there is no video
         raise Invalid(f"There is no day {day[:20]!r}.", remedy="Write it as 2026-11-26.") from e

@@ -17,10 +17,10 @@ from typing import BinaryIO
 import httpx
 import orjson
 
-from custodes.cameras.documents import to_ms
 from custodes.cameras.evidence import MOST_BYTES
 from custodes.cameras.evidencecheck import Checked, check_package
 from custodes.cameras.links import ShareLink, fetch_path, read_link
+from custodes.cameras.moments import to_ms
 from custodes.cameras.officerkeys import OfficerKey, officer_id, officer_signature
 from custodes.cameras.sharing import open_stream
 from custodes.casework.imports import printable

@@ -7,13 +7,13 @@ but what happens from then on: a webhook can't ask for anything.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from custodes.cameras.courier import Courier, HookState
 from custodes.cameras.hooks import Hook, HookStore, new_hook
 from custodes.cameras.model import News, NewsKind
+from custodes.cameras.moments import now_ms
 from custodes.cameras.reach import Reach, check_url
 from custodes.cameras.webhooks import Outcome, message_of
 from custodes.db import Database
@@ -147,4 +147,4 @@ class HookOperations:
         self._courier.close()
 
     def _tell_failing(self, hook: Hook) -> None:
-        self._announce(News(NewsKind.TROUBLE, hook.organisation, int(time.time() * 1000), detail="webhook"))
+        self._announce(News(NewsKind.TROUBLE, hook.organisation, now_ms(), detail="webhook"))

@@ -19,8 +19,8 @@ from typing import Any
 import orjson
 import sqlalchemy as sa
 
-from custodes.cameras.documents import to_ms
 from custodes.cameras.model import News, NewsKind
+from custodes.cameras.moments import to_ms
 from custodes.cameras.schema import legal_processes
 from custodes.db import Database, Vault
 from custodes.db.sealing import Sealer, moment, new_id, time_of, words

@@ -18,10 +18,10 @@ from typing import BinaryIO
 
 import sqlalchemy as sa
 
-from custodes.cameras.documents import from_ms, to_ms
 from custodes.cameras.footagestore import FootageStore
 from custodes.cameras.links import SHARE_ID, fetch_path
 from custodes.cameras.model import News, NewsKind
+from custodes.cameras.moments import from_ms, to_ms
 from custodes.cameras.officerkeys import SIGNATURE_LASTS
 from custodes.cameras.shares import Share, ShareStore
 from custodes.cameras.sharing import check_officer_signature

@@ -7,13 +7,14 @@ Moments are shown in UTC by the server; a script shows them by the viewer's own 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, date, datetime
+from datetime import date
 from typing import Annotated, Final
 
 from fastapi import Path
 from markupsafe import Markup
 
 from custodes.cameras.model import Event
+from custodes.cameras.moments import from_ms, written
 from custodes.operations.cameralive import CameraState
 
 __all__ = [
@@ -72,27 +73,23 @@ def state_told(state: CameraState) -> dict[str, object]:
     }
 
 
-def _at(milliseconds: int) -> datetime:
-    return datetime.fromtimestamp(milliseconds / 1000, UTC)
-
-
 def moment(milliseconds: int) -> Markup:
     """Return a moment to the second; a script puts it into the viewer's own time."""
-    at = _at(milliseconds)
-    machine = at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    at = from_ms(milliseconds)
+    machine = written(at)
     return Markup('<time datetime="{}" data-moment>{} UTC</time>').format(machine, f"{at:%Y-%m-%d %H:%M:%S}")
 
 
 def clock(milliseconds: int) -> Markup:
     """Return the time of day of a moment likewise."""
-    at = _at(milliseconds)
-    machine = at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    at = from_ms(milliseconds)
+    machine = written(at)
     return Markup('<time datetime="{}" data-moment="clock">{} UTC</time>').format(machine, f"{at:%H:%M:%S}")
 
 
 def day_name(milliseconds: int) -> str:
     """Return the day (UTC) of a moment, as paths have it."""
-    return f"{_at(milliseconds):%Y-%m-%d}"
+    return f"{from_ms(milliseconds):%Y-%m-%d}"
 
 
 def size(count: int) -> str:

@@ -18,6 +18,7 @@ from custodes.api.console.pages.cameras import shown
 from custodes.api.console.reading import Misread
 from custodes.api.console.visits import Visit, Visitor
 from custodes.cameras.model import Camera, Event, Span
+from custodes.cameras.moments import to_ms
 from custodes.errors import Conflict, CustodesError, Denied, Invalid, NotFound
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def _span(day: str, zone: int) -> Span | None:
         return None
     try:
         begun = day_of(day, "This") - timedelta(minutes=zone)
-        start, end = (int(d.timestamp() * 1000) for d in (begun, begun + _MORE))
+        start, end = (to_ms(d) for d in (begun, begun + _MORE))
     except (Invalid, OverflowError) as e:
         raise Misread("day", "This is a day, written 2027-01-31.") from e
     return Span(max(0, start), max(1, end))

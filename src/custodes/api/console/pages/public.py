@@ -14,7 +14,7 @@ from custodes.api.console.facade import facade_of
 from custodes.api.console.figures import month_of
 from custodes.api.console.pages.transparency import report_values
 from custodes.api.console.visits import Stranger, StrangerAtDoor
-from custodes.cameras.documents import from_ms
+from custodes.cameras.moments import from_ms
 from custodes.errors import NotFound
 from custodes.operations.transparency import Report
 

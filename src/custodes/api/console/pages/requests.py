@@ -21,8 +21,8 @@ from custodes.api.console.pages.cameras import shown
 from custodes.api.console.refusals import status_of
 from custodes.api.console.silence import REQUESTS
 from custodes.api.console.visits import Visit, Visitor, visiting
-from custodes.cameras.documents import from_ms, to_ms
 from custodes.cameras.model import Span
+from custodes.cameras.moments import from_ms, to_ms
 from custodes.errors import CustodesError, Invalid, NotFound
 from custodes.governance import Role
 from custodes.operations.previews import Preview

@@ -13,7 +13,7 @@ from fastapi.responses import FileResponse
 from custodes.api.console.pages.cameras import shown
 from custodes.api.console.visits import Visitor
 from custodes.app import App
-from custodes.cameras.documents import from_ms
+from custodes.cameras.moments import from_ms
 from custodes.cameras.shares import Share
 from custodes.governance import Caller, Role
 from custodes.operations.sharing import RECALL
