@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from custodes.db import ERASED, metadata
+from custodes.db import BIG, ERASED, metadata
+from custodes.db.sealing import secret_columns
 
 __all__ = [
     "agencies",
@@ -28,12 +29,6 @@ __all__ = [
     "stream_processors",
 ]
 
-_big = sa.BigInteger().with_variant(sa.Integer, "sqlite")
-
-
-def _secret() -> tuple[sa.Column[bytes], sa.Column[bytes]]:
-    return sa.Column("secret", sa.LargeBinary, nullable=False), sa.Column("secret_key", sa.LargeBinary, nullable=False)
-
 
 def _camera(*, primary_key: bool = False) -> sa.Column[str]:
     return sa.Column(
@@ -49,8 +44,8 @@ cameras = sa.Table(
     sa.Column("name_hash", sa.LargeBinary, nullable=False),
     sa.Column("enabled", sa.Boolean, nullable=False),
     sa.Column("revision", sa.Integer, nullable=False),
-    sa.Column("created", _big, nullable=False),
-    *_secret(),
+    sa.Column("created", BIG, nullable=False),
+    *secret_columns(),
     sa.UniqueConstraint("organisation", "name_hash"),
     info=ERASED,
 )
@@ -60,9 +55,9 @@ camera_segments = sa.Table(
     "camera_segments",
     metadata,
     _camera(primary_key=True),
-    sa.Column("start", _big, primary_key=True),
-    sa.Column("end", _big, nullable=False),
-    sa.Column("bytes", _big, nullable=False),
+    sa.Column("start", BIG, primary_key=True),
+    sa.Column("end", BIG, nullable=False),
+    sa.Column("bytes", BIG, nullable=False),
     sa.Column("sha256", sa.LargeBinary, nullable=False),
     sa.Column("width", sa.Integer, nullable=False),
     sa.Column("height", sa.Integer, nullable=False),
@@ -73,8 +68,8 @@ camera_motions = sa.Table(
     "camera_motions",
     metadata,
     _camera(primary_key=True),
-    sa.Column("start", _big, primary_key=True),
-    sa.Column("end", _big, nullable=False),
+    sa.Column("start", BIG, primary_key=True),
+    sa.Column("end", BIG, nullable=False),
 )
 
 camera_events = sa.Table(
@@ -82,10 +77,10 @@ camera_events = sa.Table(
     metadata,
     sa.Column("id", sa.Text, primary_key=True),
     _camera(),
-    sa.Column("start", _big, nullable=False),
-    sa.Column("end", _big, nullable=False),
+    sa.Column("start", BIG, nullable=False),
+    sa.Column("end", BIG, nullable=False),
     sa.Column("open", sa.Boolean, nullable=False),
-    *_secret(),
+    *secret_columns(),
     sa.Column("picture", sa.LargeBinary),
     sa.Column("picture_key", sa.LargeBinary),
     sa.Index(None, "camera", "start"),
@@ -99,7 +94,7 @@ camera_sightings = sa.Table(
     sa.Column("event", sa.Text, sa.ForeignKey("camera_events.id", ondelete="CASCADE"), primary_key=True),
     sa.Column("number", sa.Integer, primary_key=True),
     sa.Column("subject_hash", sa.LargeBinary, index=True),
-    *_secret(),
+    *secret_columns(),
     sa.Column("picture", sa.LargeBinary),
     sa.Column("picture_key", sa.LargeBinary),
     info=ERASED,
@@ -120,7 +115,7 @@ camera_hooks = sa.Table(
     metadata,
     sa.Column("id", sa.Text, primary_key=True),
     sa.Column("organisation", sa.Text, nullable=False, index=True),
-    *_secret(),
+    *secret_columns(),
     info=ERASED,
 )
 """Webhooks: ``secret`` has the URL and the key that signs."""
@@ -171,7 +166,7 @@ shares = sa.Table(
     sa.Column("expires_at", sa.Double, nullable=False),
     sa.Column("revoked_at", sa.Double),
     sa.Column("fetched_at", sa.Double),
-    *_secret(),
+    *secret_columns(),
     info=ERASED,
 )
 """Clips that an owner shares: ``secret`` tells which, with whom, and the share's own key; the package is a file."""
@@ -195,7 +190,7 @@ legal_processes = sa.Table(
     sa.Column("recorded_at", sa.Double, nullable=False),
     sa.Column("recorded_by", sa.Text, nullable=False),
     sa.Column("seen_at", sa.Double),
-    *_secret(),
+    *secret_columns(),
     info=ERASED,
 )
 """Warrants and other orders that a household was served with: recorded, and the owner told; nothing is released."""
@@ -210,7 +205,7 @@ stream_processors = sa.Table(
     sa.Column("message", sa.Text, nullable=False),
     sa.Column("created_at", sa.Double, nullable=False),
     sa.Column("updated_at", sa.Double, nullable=False),
-    *_secret(),
+    *secret_columns(),
     sa.UniqueConstraint("organisation", "name"),
     info=ERASED,
 )

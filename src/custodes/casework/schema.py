@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from custodes.db import ERASED, metadata
+from custodes.db import BIG, ERASED, metadata
+from custodes.db.sealing import secret_columns
 
 __all__ = [
     "case_collections",
@@ -33,15 +34,9 @@ __all__ = [
     "standing_searches",
 ]
 
-_big = sa.BigInteger().with_variant(sa.Integer, "sqlite")
-
 
 def _case() -> sa.Column[str]:
     return sa.Column("case_id", sa.Text, sa.ForeignKey("case_files.id", ondelete="CASCADE"), nullable=False, index=True)
-
-
-def _secret() -> tuple[sa.Column[bytes], sa.Column[bytes]]:
-    return sa.Column("secret", sa.LargeBinary, nullable=False), sa.Column("secret_key", sa.LargeBinary, nullable=False)
 
 
 case_files = sa.Table(
@@ -58,7 +53,7 @@ case_files = sa.Table(
     sa.Column("opened_at", sa.Double, nullable=False),
     sa.Column("closed_at", sa.Double),
     sa.Column("erase_at", sa.Double, index=True),
-    *_secret(),
+    *secret_columns(),
     info=ERASED,
 )
 
@@ -86,7 +81,7 @@ case_sightings = sa.Table(
     sa.Column("seen_at", sa.Double, nullable=False),
     sa.Column("added_at", sa.Double, nullable=False),
     sa.Column("added_by", sa.Text, nullable=False),
-    *_secret(),
+    *secret_columns(),
     info=ERASED,
 )
 
@@ -106,7 +101,7 @@ case_images = sa.Table(
     sa.Column("import_id", sa.Text, index=True),
     sa.Column("added_at", sa.Double, nullable=False),
     sa.Column("added_by", sa.Text, nullable=False),
-    *_secret(),
+    *secret_columns(),
     sa.Index(None, "case_id", "role", "added_at", "id"),
     sa.Index(None, "case_id", "key"),
     sa.Index(None, "organisation", "role"),
@@ -160,7 +155,7 @@ imports = sa.Table(
     sa.Column("why", sa.Text, nullable=False),
     sa.Column("holder", sa.Text),
     sa.Column("held_until", sa.Double),
-    *_secret(),
+    *secret_columns(),
     info=ERASED,
 )
 """``holder`` works on it until ``held_until``; then another may take it over."""
@@ -173,7 +168,7 @@ import_items = sa.Table(
     sa.Column("outcome", sa.Text, nullable=False),
     sa.Column("reason", sa.Text, nullable=False),
     sa.Column("image_id", sa.Text),
-    *_secret(),
+    *secret_columns(),
     info=ERASED,
 )
 
@@ -186,7 +181,7 @@ hash_lists = sa.Table(
     sa.Column("count", sa.Integer, nullable=False),
     sa.Column("added_at", sa.Double, nullable=False),
     sa.Column("added_by", sa.Text, nullable=False),
-    *_secret(),
+    *secret_columns(),
     sa.Column("hashes", sa.LargeBinary, nullable=False),
     sa.Column("hashes_key", sa.LargeBinary, nullable=False),
     info=ERASED,
@@ -223,7 +218,7 @@ search_records = sa.Table(
     sa.Column("by", sa.Text, nullable=False),
     sa.Column("threshold", sa.Double, nullable=False),
     sa.Column("candidates", sa.Integer, nullable=False),
-    sa.Column("entry", _big, nullable=False),
+    sa.Column("entry", BIG, nullable=False),
     sa.Column("pack_version", sa.Text, nullable=False),
     sa.Column("rules", sa.Text, nullable=False),
 )
@@ -242,7 +237,7 @@ found_candidates = sa.Table(
     sa.Column("face", sa.Integer, nullable=False),
     sa.Column("person", sa.Integer, nullable=False),
     sa.Column("folded_into", sa.Text),
-    *_secret(),
+    *secret_columns(),
     sa.Index(None, "run_id", "rank"),
     sa.Index(None, "case_id", "state"),
     info=ERASED,
@@ -293,7 +288,7 @@ review_items = sa.Table(
     sa.Column("shown_at", sa.Double),
     sa.Column("answered_at", sa.Double),
     sa.Column("answer", sa.Text),
-    sa.Column("entry", _big),
+    sa.Column("entry", BIG),
     sa.Column("secret", sa.LargeBinary),
     sa.Column("secret_key", sa.LargeBinary),
     info=ERASED,
@@ -332,5 +327,5 @@ leads = sa.Table(
     _case(),
     sa.Column("candidate_id", sa.Text, nullable=False, unique=True),
     sa.Column("made_at", sa.Double, nullable=False),
-    sa.Column("entry", _big, nullable=False),
+    sa.Column("entry", BIG, nullable=False),
 )

@@ -3,10 +3,11 @@
 
 from __future__ import annotations
 
-from custodes.db.engine import ERASED, Database, explained, hold, make_private_file, make_private_folder, metadata
+from custodes.db.engine import BIG, ERASED, Database, explained, hold, make_private_file, make_private_folder, metadata
 from custodes.db.vault import Sealed, Vault
 
 __all__ = [
+    "BIG",
     "ERASED",
     "Database",
     "Sealed",

@@ -31,7 +31,17 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from custodes.errors import CustodesError, IntegrityError, Invalid, Unavailable
 
-__all__ = ["ERASED", "HEAD", "Database", "explained", "hold", "make_private_file", "make_private_folder", "metadata"]
+__all__ = [
+    "BIG",
+    "ERASED",
+    "HEAD",
+    "Database",
+    "explained",
+    "hold",
+    "make_private_file",
+    "make_private_folder",
+    "metadata",
+]
 
 metadata = sa.MetaData(
     naming_convention={
@@ -42,6 +52,9 @@ metadata = sa.MetaData(
     }
 )
 """Every table of the house; each room's ``schema`` adds its own."""
+
+BIG = sa.BigInteger().with_variant(sa.Integer, "sqlite")
+"""The type of a column of whole numbers that may pass 2^31; SQLite counts rows by its own integers alone."""
 
 ERASED = {"erased": True}
 """A table's ``info`` if what is deleted of it must leave the files."""

@@ -7,12 +7,13 @@ from collections.abc import Mapping
 from datetime import datetime
 
 import orjson
+import sqlalchemy as sa
 
 from custodes.db.values import new_id, seconds, time_of
 from custodes.db.vault import Vault
 from custodes.errors import Invalid
 
-__all__ = ["Sealer", "moment", "new_id", "seconds", "time_of", "words"]
+__all__ = ["Sealer", "moment", "new_id", "seconds", "secret_columns", "time_of", "words"]
 
 
 def moment(value: float | None) -> datetime | None:
@@ -38,6 +39,11 @@ def words(text: str, what: str, most: int, *, lines: bool = False, empty: bool =
     if len(told) > most or not (told or empty) or not (plain.isprintable() or not plain):
         raise Invalid(f"{what} has {'0' if empty else '1'} to {most} printable characters.")
     return told
+
+
+def secret_columns() -> tuple[sa.Column[bytes], sa.Column[bytes]]:
+    """Return the columns of what :meth:`Sealer.seal_words` makes, which a row has in any case."""
+    return sa.Column("secret", sa.LargeBinary, nullable=False), sa.Column("secret_key", sa.LargeBinary, nullable=False)
 
 
 class Sealer:

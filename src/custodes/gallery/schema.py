@@ -11,30 +11,28 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from custodes.db import ERASED, metadata
+from custodes.db import BIG, ERASED, metadata
 
 __all__ = ["collections", "references", "removals", "request_tokens", "subjects", "tags"]
 
-_big = sa.BigInteger().with_variant(sa.Integer, "sqlite")
-
 
 def _collection() -> sa.Column[int]:
-    return sa.Column("collection_id", _big, sa.ForeignKey("collections.id", ondelete="CASCADE"), nullable=False)
+    return sa.Column("collection_id", BIG, sa.ForeignKey("collections.id", ondelete="CASCADE"), nullable=False)
 
 
 collections = sa.Table(
     "collections",
     metadata,
-    sa.Column("id", _big, primary_key=True, autoincrement=True),
+    sa.Column("id", BIG, primary_key=True, autoincrement=True),
     sa.Column("name", sa.Text, nullable=False, unique=True),
     sa.Column("pack", sa.Text, nullable=False),
     sa.Column("pack_version", sa.Text, nullable=False),
     sa.Column("dimension", sa.Integer, nullable=False),
     sa.Column("created_at", sa.Double, nullable=False),
-    sa.Column("change", _big, nullable=False),
-    sa.Column("pruned", _big, nullable=False),
-    sa.Column("face_count", _big, nullable=False),
-    sa.Column("subject_count", _big, nullable=False),
+    sa.Column("change", BIG, nullable=False),
+    sa.Column("pruned", BIG, nullable=False),
+    sa.Column("face_count", BIG, nullable=False),
+    sa.Column("subject_count", BIG, nullable=False),
     sa.Column("uid", sa.Text),
     sa.Column("owner", sa.Text, nullable=False, server_default="local"),
     sa.Column("purpose", sa.Text, nullable=False, server_default="photo-library"),
@@ -48,7 +46,7 @@ collections = sa.Table(
 tags = sa.Table(
     "tags",
     metadata,
-    sa.Column("collection_id", _big, sa.ForeignKey("collections.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("collection_id", BIG, sa.ForeignKey("collections.id", ondelete="CASCADE"), primary_key=True),
     sa.Column("key", sa.Text, primary_key=True),
     sa.Column("value", sa.Text, nullable=False),
     info=ERASED,
@@ -57,12 +55,12 @@ tags = sa.Table(
 subjects = sa.Table(
     "subjects",
     metadata,
-    sa.Column("id", _big, primary_key=True, autoincrement=True),
+    sa.Column("id", BIG, primary_key=True, autoincrement=True),
     _collection(),
     sa.Column("subject_id", sa.Text, nullable=False),
     sa.Column("created_at", sa.Double, nullable=False),
     sa.Column("face_count", sa.Integer, nullable=False),
-    sa.Column("change", _big, nullable=False),
+    sa.Column("change", BIG, nullable=False),
     sa.Column("template", sa.LargeBinary),
     sa.Column("template_key", sa.LargeBinary),
     sa.UniqueConstraint("collection_id", "subject_id"),
@@ -75,7 +73,7 @@ subjects = sa.Table(
 references = sa.Table(
     "references",
     metadata,
-    sa.Column("id", _big, primary_key=True, autoincrement=True),
+    sa.Column("id", BIG, primary_key=True, autoincrement=True),
     _collection(),
     sa.Column("reference_id", sa.LargeBinary, nullable=False),
     sa.Column("image_id", sa.LargeBinary, nullable=False),
@@ -87,8 +85,8 @@ references = sa.Table(
     sa.Column("image_width", sa.Integer, nullable=False),
     sa.Column("image_height", sa.Integer, nullable=False),
     sa.Column("confidence", sa.Double, nullable=False),
-    sa.Column("subject", _big, sa.ForeignKey("subjects.id", ondelete="SET NULL"), index=True),
-    sa.Column("change", _big, nullable=False),
+    sa.Column("subject", BIG, sa.ForeignKey("subjects.id", ondelete="SET NULL"), index=True),
+    sa.Column("change", BIG, nullable=False),
     sa.Column("template", sa.LargeBinary, nullable=False),
     sa.Column("template_key", sa.LargeBinary, nullable=False),
     sa.Column("enrolled_at", sa.Double),
@@ -106,20 +104,20 @@ references = sa.Table(
 removals = sa.Table(
     "removals",
     metadata,
-    sa.Column("collection_id", _big, sa.ForeignKey("collections.id", ondelete="CASCADE"), primary_key=True),
-    sa.Column("change", _big, primary_key=True),
+    sa.Column("collection_id", BIG, sa.ForeignKey("collections.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("change", BIG, primary_key=True),
     sa.Column("kind", sa.Text, primary_key=True),
-    sa.Column("row", _big, primary_key=True),
+    sa.Column("row", BIG, primary_key=True),
     sa.Column("removed_at", sa.Double, nullable=False),
 )
 
 request_tokens = sa.Table(
     "request_tokens",
     metadata,
-    sa.Column("collection_id", _big, sa.ForeignKey("collections.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("collection_id", BIG, sa.ForeignKey("collections.id", ondelete="CASCADE"), primary_key=True),
     sa.Column("operation", sa.Text, primary_key=True),
     sa.Column("token", sa.Text, primary_key=True),
-    sa.Column("subject", _big, sa.ForeignKey("subjects.id", ondelete="CASCADE"), index=True),
+    sa.Column("subject", BIG, sa.ForeignKey("subjects.id", ondelete="CASCADE"), index=True),
     sa.Column("digest", sa.LargeBinary, nullable=False),
     sa.Column("response", sa.LargeBinary, nullable=False),
     sa.Column("response_key", sa.LargeBinary, nullable=False),

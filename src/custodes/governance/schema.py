@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from custodes.db import ERASED, metadata
+from custodes.db import BIG, ERASED, metadata
 
 __all__ = [
     "access_keys",
@@ -33,13 +33,11 @@ __all__ = [
     "uses_by_day",
 ]
 
-_big = sa.BigInteger().with_variant(sa.Integer, "sqlite")
-
 governance_state = sa.Table(
     "governance_state",
     metadata,
     sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
-    sa.Column("version", _big, nullable=False),
+    sa.Column("version", BIG, nullable=False),
 )
 """One row, whose version rises with every change to what a decision may rest on."""
 
@@ -78,7 +76,7 @@ principals = sa.Table(
 trainings = sa.Table(
     "trainings",
     metadata,
-    sa.Column("id", _big, primary_key=True, autoincrement=True),
+    sa.Column("id", BIG, primary_key=True, autoincrement=True),
     sa.Column("principal", sa.Text, sa.ForeignKey("principals.id"), nullable=False, index=True),
     sa.Column("course", sa.Text, nullable=False),
     sa.Column("since", sa.Double, nullable=False),
@@ -112,7 +110,7 @@ logins = sa.Table(
     sa.Column("totp", sa.LargeBinary),
     sa.Column("totp_key", sa.LargeBinary),
     sa.Column("totp_since", sa.Double),
-    sa.Column("totp_step", _big, nullable=False),
+    sa.Column("totp_step", BIG, nullable=False),
     sa.Column("failures", sa.Integer, nullable=False),
     sa.Column("locked_until", sa.Double),
     sa.Column("created_at", sa.Double, nullable=False),
@@ -278,14 +276,14 @@ uses_by_day = sa.Table(
     sa.Column("day", sa.Integer, primary_key=True, autoincrement=False),
     sa.Column("scope", sa.Text, primary_key=True),
     sa.Column("id", sa.Text, primary_key=True),
-    sa.Column("count", _big, nullable=False),
+    sa.Column("count", BIG, nullable=False),
 )
 """Searches by day (UTC, days since 1970): of each principal and of each organisation."""
 
 sightings = sa.Table(
     "sightings",
     metadata,
-    sa.Column("id", _big, primary_key=True, autoincrement=True),
+    sa.Column("id", BIG, primary_key=True, autoincrement=True),
     sa.Column("organisation", sa.Text, nullable=False),
     sa.Column("subject", sa.LargeBinary, nullable=False),
     sa.Column("place", sa.LargeBinary, nullable=False),
@@ -324,7 +322,7 @@ evaluations = sa.Table(
     sa.Column("verdict", sa.Text),
     sa.Column("made_at", sa.Double, nullable=False),
     sa.Column("made_by", sa.Text, nullable=False),
-    sa.Column("entry", _big),
+    sa.Column("entry", BIG),
     sa.Column("published_at", sa.Double),
     sa.Column("document", sa.LargeBinary, nullable=False),
 )

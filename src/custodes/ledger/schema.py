@@ -12,11 +12,9 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from custodes.db import ERASED, metadata
+from custodes.db import BIG, ERASED, metadata
 
 __all__ = ["checkpoints", "cosignatures", "entries", "head", "mentions", "openings", "tiles", "witnesses"]
-
-_big = sa.BigInteger().with_variant(sa.Integer, "sqlite")
 
 head = sa.Table(
     "ledger_head",
@@ -24,8 +22,8 @@ head = sa.Table(
     sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
     sa.Column("origin", sa.Text, nullable=False),
     sa.Column("vkey", sa.Text, nullable=False),
-    sa.Column("size", _big, nullable=False),
-    sa.Column("last_at", _big, nullable=False),
+    sa.Column("size", BIG, nullable=False),
+    sa.Column("last_at", BIG, nullable=False),
     sa.Column("frontier", sa.LargeBinary, nullable=False),
     sa.CheckConstraint("id = 1", name="ck_ledger_head_one"),
 )
@@ -33,8 +31,8 @@ head = sa.Table(
 entries = sa.Table(
     "ledger_entries",
     metadata,
-    sa.Column("index", _big, primary_key=True, autoincrement=False),
-    sa.Column("at", _big, nullable=False),
+    sa.Column("index", BIG, primary_key=True, autoincrement=False),
+    sa.Column("at", BIG, nullable=False),
     sa.Column("leaf", sa.LargeBinary, nullable=False),
     sa.Column("data", sa.LargeBinary, nullable=False),
 )
@@ -43,16 +41,16 @@ tiles = sa.Table(
     "ledger_tiles",
     metadata,
     sa.Column("level", sa.Integer, primary_key=True, autoincrement=False),
-    sa.Column("tile", _big, primary_key=True, autoincrement=False),
+    sa.Column("tile", BIG, primary_key=True, autoincrement=False),
     sa.Column("hashes", sa.LargeBinary, nullable=False),
 )
 
 checkpoints = sa.Table(
     "ledger_checkpoints",
     metadata,
-    sa.Column("size", _big, primary_key=True, autoincrement=False),
+    sa.Column("size", BIG, primary_key=True, autoincrement=False),
     sa.Column("note", sa.Text, nullable=False),
-    sa.Column("made_at", _big, nullable=False),
+    sa.Column("made_at", BIG, nullable=False),
 )
 
 witnesses = sa.Table(
@@ -65,7 +63,7 @@ witnesses = sa.Table(
 cosignatures = sa.Table(
     "ledger_cosignatures",
     metadata,
-    sa.Column("size", _big, sa.ForeignKey("ledger_checkpoints.size", ondelete="CASCADE"), primary_key=True),
+    sa.Column("size", BIG, sa.ForeignKey("ledger_checkpoints.size", ondelete="CASCADE"), primary_key=True),
     sa.Column("witness", sa.Text, primary_key=True),
     sa.Column("line", sa.Text, nullable=False),
 )
@@ -73,7 +71,7 @@ cosignatures = sa.Table(
 openings = sa.Table(
     "ledger_openings",
     metadata,
-    sa.Column("entry", _big, primary_key=True, autoincrement=False),
+    sa.Column("entry", BIG, primary_key=True, autoincrement=False),
     sa.Column("name", sa.Text, primary_key=True),
     sa.Column("owner", sa.LargeBinary, index=True),
     sa.Column("value", sa.LargeBinary, nullable=False),
@@ -85,6 +83,6 @@ mentions = sa.Table(
     "ledger_mentions",
     metadata,
     sa.Column("owner", sa.LargeBinary, primary_key=True),
-    sa.Column("entry", _big, primary_key=True, autoincrement=False),
+    sa.Column("entry", BIG, primary_key=True, autoincrement=False),
     info=ERASED,
 )
